@@ -1,0 +1,136 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package graph
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/weir-stream/weir/internal/exchange"
+	"github.com/weir-stream/weir/internal/operator"
+	"github.com/weir-stream/weir/internal/statebackend"
+)
+
+// StreamGraph is a job as its program describes it: one node a step, one edge a stream between steps.
+type StreamGraph struct {
+	Name string
+	// Nodes are in the order in which build made them; a node's ID is its index. Edges go from lower to higher IDs.
+	Nodes []*StreamNode
+	Edges []*StreamEdge
+	// Parallelism and MaxParallelism are the defaults of nodes that set none; zero leaves them to the cluster.
+	Parallelism, MaxParallelism int
+	Checkpoints                 Checkpoints
+	Restart                     Restart
+	// Flags are the arguments that build read, for --help and the record of the submission.
+	Flags []Flag
+}
+
+// StreamNode is one step.
+type StreamNode struct {
+	ID int
+	// UID is set on every stateful step, source and sink, and unique in the job.
+	UID string
+	// Name is shown in plans; Verb is the method that made the step.
+	Name, Verb string
+	// Parallelism and MaxParallelism are zero where the job's default holds.
+	Parallelism, MaxParallelism int
+	Chaining                    Chaining
+	// Inputs is the number of inputs of the operator; zero makes it a source.
+	Inputs int
+	// New makes the operator of one subtask.
+	New func() operator.Operator
+	// States are the pieces of state that the operator has.
+	States []statebackend.Spec
+	// Source is set on sources and Sink on sinks: their parts on the JobMaster.
+	Source *SourceSpec
+	Sink   *SinkSpec
+	// RecordType is the type of the records on the main output, for plans.
+	RecordType string
+}
+
+// Chaining says whether a step may share a task with its neighbours.
+type Chaining uint8
+
+const (
+	// ChainAlways joins the step to the one before where the edge allows it.
+	ChainAlways Chaining = iota
+	// ChainHead starts a new chain at the step.
+	ChainHead
+	// ChainNever keeps the step alone.
+	ChainNever
+)
+
+// StreamEdge is one stream from a step to an input of another.
+type StreamEdge struct {
+	From, To int
+	// Tag is the side output that the edge reads; empty for the main output.
+	Tag string
+	// Input is that of the operator at To.
+	Input        int
+	Partitioning exchange.Partitioning
+	// NewOutput makes the writer of one producing subtask, and Serde the codec of a channel between processes: they know
+	// the record type.
+	NewOutput func(OutputConfig) (exchange.Output, operator.Port)
+	Serde     func() exchange.Serde
+}
+
+// OutputConfig is what a writer is made of, besides its type.
+type OutputConfig struct {
+	Senders []exchange.Sender
+	// Subtask is that of the producer.
+	Subtask int
+	// KeyGroups is the max parallelism of the consumer.
+	KeyGroups int
+	// RowsMax bounds the rows of a batch; zero leaves it to the type.
+	RowsMax int
+}
+
+// SourceSpec is the part of a source that lives on the JobMaster.
+type SourceSpec struct {
+	Bounded bool
+	// NewEnumerator restores from an encoded state, or starts afresh where restored is nil.
+	NewEnumerator func(ctx context.Context, rt EnumeratorRuntime, restored []byte) (Enumerator, error)
+}
+
+// EnumeratorRuntime is how an enumerator reaches its readers; it may be used from any goroutine.
+type EnumeratorRuntime interface {
+	// Readers is the number of subtasks that read.
+	Readers() int
+	// Assign sends encoded splits to a reader; AddSplits of its operator decodes them.
+	Assign(reader int, splits []byte)
+	NoMoreSplits(reader int)
+	Fail(err error)
+	Logger() *slog.Logger
+}
+
+// Enumerator is connector.Enumerator with splits and state encoded. One goroutine calls it.
+type Enumerator interface {
+	Assigned(reader int, splits []byte) error
+	Start(ctx context.Context) error
+	ReaderReady(reader int) error
+	AddBack(splits []byte, reader int) error
+	Snapshot(checkpoint int64) ([]byte, error)
+	Close() error
+}
+
+// SinkSpec is the part of a sink that lives on the JobMaster.
+type SinkSpec struct {
+	// NewCommitter returns nil where the sink commits nothing.
+	NewCommitter func(ctx context.Context) (Committer, error)
+	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
+	Probe func(ctx context.Context, jobID string) error
+}
+
+// Committer is connector.Committer with committables encoded, as SinkOperator.Prepared returns them, one element for each
+// subtask.
+type Committer interface {
+	Commit(ctx context.Context, prepared [][]byte) error
+	Close() error
+}
+
+// Flag is an argument that build read.
+type Flag struct {
+	Name, Usage, Default, Value string
+	// Type is that of the default: string, bool, int, int64, float64 or duration.
+	Type string
+}
