@@ -1,0 +1,196 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package arch
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	functionLinesMax = 70
+	fileLinesMax     = 800
+	longFile         = "testdata/long.txt"
+)
+
+var shrink = flag.Bool("shrink", false, "write lengths that went down to "+longFile)
+
+// TestLength holds the lengths of functions and files to their limits. What is longer stands in a list with its length,
+// and must not grow; what got shorter is taken down by -shrink. Nothing adds to the list but an editor, with a reason.
+// Functions of tests are free: a long table reads well.
+func TestLength(t *testing.T) {
+	text, err := os.ReadFile(longFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := parseLong(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	actual := lengths(loadRepository(t))
+	if *shrink {
+		if err := os.WriteFile(longFile, []byte(shrunk(string(text), actual)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Log("wrote ", longFile)
+		return
+	}
+	report(t, checkLength(actual, listed))
+}
+
+// lengths returns what is over the limits: files by path, functions by path and name.
+func lengths(sources []*source) map[string]int {
+	long := map[string]int{}
+	for _, s := range sources {
+		if s.file == nil || s.generated {
+			continue
+		}
+		if n := s.lines(); n > fileLinesMax {
+			long[s.path] = n
+		}
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || s.isTest() {
+				continue
+			}
+			if n := s.line(f.End()) - s.line(f.Pos()) + 1; n > functionLinesMax {
+				long[s.path+" "+functionName(f)] = n
+			}
+		}
+	}
+	return long
+}
+
+// functionName is the name of a function, for a method after that of its receiver: "Table.Get".
+func functionName(f *ast.FuncDecl) string {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return f.Name.Name
+	}
+	receiver := ""
+	ast.Inspect(f.Recv.List[0].Type, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && receiver == "" {
+			receiver = id.Name
+		}
+		return receiver == ""
+	})
+	return receiver + "." + f.Name.Name
+}
+
+func checkLength(actual, listed map[string]int) []string {
+	var breaches []string
+	for _, what := range slices.Sorted(maps.Keys(actual)) {
+		n, known := listed[what]
+		switch {
+		case !known && strings.Contains(what, " "):
+			breaches = append(breaches, fmt.Sprintf("%s: %d lines, at most %d: split it", what, actual[what], functionLinesMax))
+		case !known:
+			breaches = append(breaches, fmt.Sprintf("%s: %d lines, at most %d: split it", what, actual[what], fileLinesMax))
+		case actual[what] > n:
+			breaches = append(breaches, fmt.Sprintf("%s: grew from %d to %d lines: split it", what, n, actual[what]))
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(listed)) {
+		if actual[what] < listed[what] {
+			breaches = append(breaches, what+": shorter than listed: run this test with -shrink")
+		}
+	}
+	return breaches
+}
+
+// parseLong reads the list: a path, for a function its name, the length; # begins a comment.
+func parseLong(text string) (map[string]int, error) {
+	listed := map[string]int{}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		what, length, _ := strings.CutLast(line, " ")
+		n, err := strconv.Atoi(length)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %q has no length", longFile, line)
+		}
+		listed[what] = n
+	}
+	return listed, nil
+}
+
+// shrunk returns the list without what is no longer over a limit and with the lengths of what got shorter. Comments
+// stay, and nothing is added.
+func shrunk(text string, actual map[string]int) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		entry, comment, commented := strings.Cut(strings.TrimSuffix(line, "\n"), "#")
+		what, length, _ := strings.CutLast(strings.TrimSpace(entry), " ")
+		n, err := strconv.Atoi(length)
+		if err != nil { // a comment or an empty line
+			out.WriteString(line)
+			continue
+		}
+		now, long := actual[what]
+		if !long {
+			continue
+		}
+		fmt.Fprintf(&out, "%s %d", what, min(n, now))
+		if commented {
+			fmt.Fprintf(&out, " #%s", comment)
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
+func TestLengthsAreMeasured(t *testing.T) {
+	body := strings.Repeat("\tf()\n", functionLinesMax)
+	sources := parse(t, "a.go", "package p\n\nfunc (s *S[T]) M[U any]() {\n"+body+"}\n\nfunc short() {\n"+body[:5]+"}\n")
+	want := map[string]int{"a.go S.M": functionLinesMax + 2}
+	if got := lengths(sources); !maps.Equal(got, want) {
+		t.Errorf("functions: got %v, want %v", got, want)
+	}
+	sources = parse(t, "a_test.go", "package p\n\nfunc f() {\n"+strings.Repeat("\tf()\n", fileLinesMax)+"}\n")
+	want = map[string]int{"a_test.go": fileLinesMax + 4}
+	if got := lengths(sources); !maps.Equal(got, want) {
+		t.Errorf("files: got %v, want %v", got, want)
+	}
+	sources = parse(t, "a.go", "// Code generated by hand. DO NOT EDIT.\n\npackage p\n"+strings.Repeat("\n", fileLinesMax))
+	if got := lengths(sources); len(got) != 0 {
+		t.Errorf("generated: got %v, want none", got)
+	}
+}
+
+func TestLengthOnlyShrinks(t *testing.T) {
+	const list = "# Long.\na.go f 90 # a switch\nb.go 900\ngone.go 850\n"
+	listed, err := parseLong(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name   string
+		actual map[string]int
+		breach string
+	}{
+		{"as listed", map[string]int{"a.go f": 90, "b.go": 900, "gone.go": 850}, ""},
+		{"new", map[string]int{"a.go f": 90, "b.go": 900, "gone.go": 850, "c.go": 801}, "c.go: 801 lines, at most 800"},
+		{"grown", map[string]int{"a.go f": 91, "b.go": 900, "gone.go": 850}, "a.go f: grew from 90 to 91"},
+		{"shorter", map[string]int{"a.go f": 80, "b.go": 900, "gone.go": 850}, "a.go f: shorter than listed"},
+		{"gone", map[string]int{"a.go f": 90, "b.go": 900}, "gone.go: shorter than listed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { expect(t, checkLength(tt.actual, listed), tt.breach) })
+	}
+	got := shrunk(list, map[string]int{"a.go f": 80, "b.go": 950, "c.go": 801})
+	if want := "# Long.\na.go f 80 # a switch\nb.go 900\n"; got != want {
+		t.Errorf("shrunk: got %q, want %q", got, want)
+	}
+	if _, err := parseLong("a.go long\n"); err == nil {
+		t.Error("a line without a length was accepted")
+	}
+}
