@@ -94,7 +94,7 @@ func compile(ctx context.Context, sources []string) (*pluginpb.CodeGeneratorRequ
 	}
 	request := &pluginpb.CodeGeneratorRequest{
 		FileToGenerate: sources,
-		Parameter:      proto.String("paths=source_relative"),
+		Parameter:      new("paths=source_relative"),
 	}
 	seen := map[string]bool{}
 	for _, file := range files {
