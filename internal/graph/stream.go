@@ -30,6 +30,8 @@ type StreamNode struct {
 	ID int
 	// UID is set on every stateful step, source and sink, and unique in the job.
 	UID string
+	// OperatorID finds the state of the step: Build derives it from the uid or, where there is none, from the place.
+	OperatorID string
 	// Name is shown in plans; Verb is the method that made the step.
 	Name, Verb string
 	// Parallelism and MaxParallelism are zero where the job's default holds.
