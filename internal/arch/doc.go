@@ -8,6 +8,7 @@
 //	owner    a go statement says who stops the goroutine and waits for it
 //	licence  the first line of each source file
 //	length   functions and files too long to be read at once: a list of them that can only shrink
+//	modules  each dependency is explained in docs/dependencies.md
 //
 // Non-obvious: only files that go into a program are held to the layers. A test may import what it likes, as long as the
 // compiler finds no cycle, since it is there to put parts together.

@@ -1,0 +1,67 @@
+# Names for command lines; what CI runs too is written down in .ci/run alone.
+
+export GOTOOLCHAIN := auto
+
+LINT := go tool -modfile=tools/go.mod golangci-lint
+SEED ?= 1
+PKG ?= ./...
+BENCH ?= .
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Compile everything
+	go build ./...
+
+.PHONY: test
+test: ## Run all tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector and invariants, but for those of whole processes
+	.ci/run race
+
+.PHONY: purego
+purego: ## Run the tests of what assembly and mmap stand beside, without them
+	.ci/run purego
+
+.PHONY: sim
+sim: ## Replay one simulation: make sim SEED=42
+	go test ./test/sim -run TestSim -count=1 -v -sim.seed=$(SEED)
+
+.PHONY: bench
+bench: ## Run benchmarks: make bench PKG=./element BENCH=Append
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+.PHONY: lint
+lint: ## Run the linters
+	.ci/run lint
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(LINT) fmt
+
+.PHONY: generate
+generate: ## Generate the Go code of the protobuf messages
+	go run -C tools ./protogen
+
+.PHONY: verify
+verify: ## See that formatting, go.mod and generated files are up to date
+	.ci/run format tidy generate
+
+.PHONY: check
+check: fmt ## Before a commit: format, lint, short tests
+	.ci/run lint
+	go test -short ./...
+
+.PHONY: docs
+docs: ## Serve the documentation of the packages
+	go doc -http
+
+.PHONY: ci
+ci: ## Run all that a change must pass
+	.ci/run
