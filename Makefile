@@ -45,6 +45,10 @@ lint: ## Run the linters
 fmt: ## Format the code
 	$(LINT) fmt
 
+.PHONY: fix
+fix: ## Let the linters mend what they can
+	$(LINT) run --fix ./...
+
 .PHONY: generate
 generate: ## Generate the Go code of the protobuf messages
 	go run -C tools ./protogen

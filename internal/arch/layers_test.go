@@ -31,6 +31,7 @@ var layers = []layer{
 	// Tools of every part.
 	{"internal/invariants", nil},
 	{"internal/keys", []string{"internal/invariants"}},
+	{"internal/ttl", []string{"element", "internal/invariants"}},
 	{"internal/arch", nil},
 
 	// What flows, and what describes jobs. Nothing here knows that an engine exists.
@@ -39,7 +40,10 @@ var layers = []layer{
 	{"window", []string{"element", "watermark", "aggregate"}},
 	{"aggregate", []string{"element"}},
 	{"serializer", []string{"element", "internal/codec", "internal/invariants"}},
-	{"state", []string{"element", "serializer", "internal/statebackend", "internal/codec", "internal/keys", "internal/invariants"}},
+	{"state", []string{
+		"element", "serializer", "internal/statebackend", "internal/codec", "internal/keys", "internal/ttl",
+		"internal/invariants",
+	}},
 	{"format", []string{"element", "serializer"}},
 	{"connector", []string{"element", "format", "serializer", "watermark"}},
 	{"connector/connectortest", []string{"element", "format", "serializer", "internal"}},
@@ -47,11 +51,12 @@ var layers = []layer{
 	// What a task is made of.
 	{"internal/codec", []string{"element", "state", "internal/keys", "internal/invariants"}},
 	{"internal/statebackend", []string{
-		"element", "serializer", "state", "window", "internal/codec", "internal/keys", "internal/invariants",
+		"element", "serializer", "state", "window", "internal/codec", "internal/keys", "internal/ttl",
+		"internal/invariants",
 	}},
 	{"internal/operator", []string{
 		"element", "connector", "watermark", "window", "aggregate", "serializer", "state",
-		"internal/statebackend", "internal/codec", "internal/keys", "internal/invariants",
+		"internal/statebackend", "internal/codec", "internal/keys", "internal/ttl", "internal/invariants",
 	}},
 	{"internal/exchange", []string{
 		"element", "internal/operator", "internal/codec", "internal/keys", "internal/invariants",
@@ -65,7 +70,7 @@ var layers = []layer{
 	{"stream", []string{
 		"element", "connector", "format", "watermark", "window", "aggregate", "serializer", "state",
 		"internal/graph", "internal/operator", "internal/exchange", "internal/statebackend",
-		"internal/codec", "internal/keys", "internal/invariants",
+		"internal/codec", "internal/keys", "internal/ttl", "internal/invariants",
 	}},
 
 	// Checkpoints know no messages, tasks no JobMaster: they meet in the messages of rpc.
