@@ -32,6 +32,7 @@ var layers = []layer{
 	{"internal/invariants", nil},
 	{"internal/keys", []string{"internal/invariants"}},
 	{"internal/ttl", []string{"element", "internal/invariants"}},
+	{"internal/watermerge", []string{"element", "internal/invariants"}},
 	{"internal/arch", nil},
 
 	// What flows, and what describes jobs. Nothing here knows that an engine exists.
@@ -56,10 +57,11 @@ var layers = []layer{
 	}},
 	{"internal/operator", []string{
 		"element", "connector", "watermark", "window", "aggregate", "serializer", "state",
-		"internal/statebackend", "internal/codec", "internal/keys", "internal/ttl", "internal/invariants",
+		"internal/statebackend", "internal/watermerge", "internal/codec", "internal/keys", "internal/ttl",
+		"internal/invariants",
 	}},
 	{"internal/exchange", []string{
-		"element", "internal/operator", "internal/codec", "internal/keys", "internal/invariants",
+		"element", "internal/operator", "internal/watermerge", "internal/codec", "internal/keys", "internal/invariants",
 	}},
 	{"internal/graph", []string{
 		"element", "connector", "watermark", "internal/operator", "internal/exchange", "internal/statebackend",
@@ -83,8 +85,8 @@ var layers = []layer{
 	}},
 	{"internal/task", []string{
 		"element", "connector", "watermark", "internal/graph", "internal/operator", "internal/exchange",
-		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/codec", "internal/keys",
-		"internal/invariants",
+		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/watermerge", "internal/codec",
+		"internal/keys", "internal/invariants",
 	}},
 	{"internal/jobmanager", []string{
 		"element", "connector", "internal/graph", "internal/operator", "internal/checkpoint", "internal/rpc",

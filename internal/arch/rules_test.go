@@ -32,7 +32,8 @@ func checkHeader(sources []*source) []string {
 func pure(folder string) bool {
 	return slices.Contains(strings.Split(folder, "/"), "core") ||
 		slices.ContainsFunc([]string{
-			"watermark", "window", "internal/graph", "internal/keys", "internal/checkpoint/coordinator",
+			"watermark", "window", "internal/watermerge", "internal/graph", "internal/keys",
+			"internal/checkpoint/coordinator",
 		}, func(core string) bool { return within(folder, core) })
 }
 
