@@ -152,7 +152,7 @@ type scratch struct {
 }
 
 func takeScratch(pool *sync.Pool, p *plan) *scratch {
-	if !p.nested {
+	if !p.scratch {
 		return nil
 	}
 	if s, ok := pool.Get().(*scratch); ok {

@@ -115,7 +115,7 @@ func (c compiler) members(t reflect.Type, path string) (list []member, left bool
 		case f.Name == "_":
 			continue
 		case !f.IsExported() && !tagged && t.PkgPath() != c.open:
-			return nil, false, refuse(where, f.Type, "is an unexported field", fmt.Sprintf("export it, name its column with the tag `weir:%q`%s", f.Name, leaveOut(where)))
+			return nil, false, refuse(where, f.Type, "is an unexported field", wayIn(t, f.Name))
 		case name == "":
 			name = f.Name
 		}
@@ -197,10 +197,19 @@ func refuse(path string, t reflect.Type, why, wayOut string) error {
 	return fmt.Errorf("%s (%v) %s: %s", path, t, why, wayOut)
 }
 
+// wayIn is what can be done about an unexported field of t.
+func wayIn(t reflect.Type, name string) string {
+	owner := "the struct"
+	if t.Name() != "" {
+		owner = t.String()
+	}
+	return fmt.Sprintf("export it, tag it `weir:%q`, leave it out with `weir:\"-\"`, or wrap %s in a type with MarshalBinary and UnmarshalBinary", name, owner)
+}
+
 // leaveOut is the last way out, which only fields have.
 func leaveOut(path string) string {
 	if strings.HasSuffix(path, "]") || !strings.Contains(path, ".") {
 		return ""
 	}
-	return ", or leave the field out with the tag `weir:\"-\"`"
+	return ", or leave the field out with `weir:\"-\"`"
 }

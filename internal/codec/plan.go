@@ -11,8 +11,8 @@ type plan struct {
 	size uintptr
 	// zero tells that something of an element is written by no op, or only in part: elements must be zero before.
 	zero bool
-	// nested tells that ops need scratch memory.
-	nested      bool
+	// scratch tells that ops need scratch memory.
+	scratch     bool
 	pointerFree bool
 }
 
@@ -78,16 +78,16 @@ func (c compiler) add(p *plan, t reflect.Type, written *node, off uintptr, name 
 		}
 		o.elem = c.plan(t.Elem(), written.elem)
 		p.zero = p.zero || o.elem.zero
-		p.nested = true
+		p.scratch = true
 	case Slice:
 		o.kind, o.elem = opSlice, c.plan(t.Elem(), written.elem)
-		p.nested = true
+		p.scratch = true
 	case Pointer:
 		o.kind, o.elem = opPointer, c.plan(t.Elem(), written.elem)
-		p.nested = true
+		p.scratch = true
 	case Map:
 		o.kind, o.key, o.elem = opMap, c.plan(t.Key(), written.key), c.plan(t.Elem(), written.elem)
-		p.nested = true
+		p.scratch = true
 	case Binary:
 		o.kind = opBinary
 		p.zero = true
@@ -95,9 +95,10 @@ func (c compiler) add(p *plan, t reflect.Type, written *node, off uintptr, name 
 		o.kind = opString
 	case Bytes:
 		o.kind = opBytes
+		p.scratch = true
 	case Time:
 		o.kind = opTime
-		p.nested = true
+		p.scratch = true
 	case Bool:
 		o.kind = opBool
 	case Float32, Float64:

@@ -50,7 +50,7 @@ func decodeValue(p *plan, src []byte, rows reflect.Value, mode Strings) ([]byte,
 
 func TestRoundTripOfRandomTypes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(1500) {
+	for seed := range uint64(600) {
 		g := newGenerator(seed)
 		typ := g.structType(4)
 		rows := g.garbage(typ, g.IntN(20))
@@ -79,7 +79,7 @@ func TestRoundTripOfRandomTypes(t *testing.T) {
 
 func TestDecodeOfEachPrefixFails(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	for seed := range uint64(80) {
 		g := newGenerator(seed)
 		typ := g.structType(4)
 		rows := g.garbage(typ, 1+g.IntN(9))
