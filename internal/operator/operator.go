@@ -139,6 +139,8 @@ type Runtime struct {
 	WakeAt func(at time.Time)
 	// Wake asks for Tick now; to be called from any goroutine.
 	Wake func()
+	// RowsMax bounds the rows that an operator collects before it sends them on; zero leaves it to their type.
+	RowsMax int
 	// Restored reads the state of the checkpoint that the attempt starts from; nil on a fresh start.
 	Restored statebackend.Reader
 	// Canceled is closed when the attempt is to end; whoever blocks returns then.
