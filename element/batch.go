@@ -39,6 +39,8 @@ func RowsFor[T any](targets int) int {
 type Any interface {
 	// Len is the number of rows.
 	Len() int
+	// Hold adds a holder, who releases the batch too.
+	Hold()
 	// Release gives back one hold on the batch; the last one sends it home to its pool.
 	Release()
 }
@@ -54,8 +56,10 @@ type Batch[T any] struct {
 	times []int64
 	// Invariant: nil, or as long as rows.
 	hashes []uint64
-	limit  int
-	home   *Pool[T]
+	// frame is what strings in rows borrow from; nil where they own themselves. It goes where the rows go.
+	frame *Frame
+	limit int
+	home  *Pool[T]
 	// holds counts holders beyond the first; it is touched only where a batch is shared.
 	holds atomic.Int32
 }
@@ -149,6 +153,22 @@ func (b *Batch[T]) SetHashes(hashes []uint64) {
 	b.hashes = hashes
 }
 
+// Keyed gives the batch a column of key hashes, zero for the rows that it has, if it has none. The column has room for as
+// many rows as the batch.
+func (b *Batch[T]) Keyed() []uint64 {
+	if b.hashes == nil {
+		b.hashes = make([]uint64, len(b.rows), max(b.limit, cap(b.rows), 1))
+	}
+	return b.hashes
+}
+
+// Borrow says that strings of the rows lie in f, and takes over one hold on it: the batch gives it back when it is
+// released or reset. It must borrow from nothing yet.
+func (b *Batch[T]) Borrow(f *Frame) {
+	invariants.Check(b.frame == nil, "batch borrows from two frames")
+	b.frame = f
+}
+
 // Resize sets the number of rows to n, within the capacity or beyond it. Rows that appear hold what the storage held:
 // the caller overwrites them. Columns that the batch has are resized with it.
 func (b *Batch[T]) Resize(n int) {
@@ -174,8 +194,9 @@ func resize[E any](s []E, n int) []E {
 }
 
 // Reset empties the batch and keeps its storage; it is untimed and unkeyed afterwards, unless it held those columns:
-// then they are kept, empty.
+// then they are kept, empty. A frame that it borrowed from is given back.
 func (b *Batch[T]) Reset() {
+	b.giveFrame()
 	b.rows = b.rows[:0]
 	if b.times != nil {
 		b.times = b.times[:0]
@@ -192,6 +213,7 @@ func (b *Batch[T]) Swap(o *Batch[T]) {
 	b.rows, o.rows = o.rows, b.rows
 	b.times, o.times = o.times, b.times
 	b.hashes, o.hashes = o.hashes, b.hashes
+	b.frame, o.frame = o.frame, b.frame
 }
 
 // Hold adds a holder: the batch is shared until all but one have released it, and must not be changed meanwhile.
@@ -206,11 +228,19 @@ func (b *Batch[T]) Release() {
 		return
 	}
 	b.holds.Store(0)
+	b.giveFrame()
 	if invariants.Enabled {
 		mangle(b.rows)
 	}
 	if b.home != nil {
 		b.home.put(b)
+	}
+}
+
+func (b *Batch[T]) giveFrame() {
+	if b.frame != nil {
+		b.frame.Release()
+		b.frame = nil
 	}
 }
 
@@ -225,3 +255,6 @@ func Assert[T any](b Any) (*Batch[T], error) {
 	}
 	return t, nil
 }
+
+// Borrowed reports whether strings of the rows lie in a frame, so that copies of rows are good only as long as the batch.
+func (b *Batch[T]) Borrowed() bool { return b.frame != nil }

@@ -4,6 +4,7 @@ package exchange
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/weir-stream/weir/element"
 )
@@ -11,8 +12,18 @@ import (
 // Credits is the default number of batches in flight on a channel.
 const Credits = 4
 
-// ErrClosed is returned by a Sender whose partition was released or whose consumer is gone: the attempt is being ended.
-var ErrClosed = errors.New("exchange: channel closed")
+// CreditsMax bounds the credit that a channel can be given.
+const CreditsMax = 1024
+
+var (
+	// ErrClosed is returned by a Sender whose partition was released or whose consumer is gone: the attempt is being ended.
+	ErrClosed = errors.New("exchange: channel closed")
+	// ErrLost is wrapped by errors that a channel's other end, or the connection to it, went away or could not be found:
+	// the task fails.
+	ErrLost = errors.New("exchange: channel lost")
+	// ErrCorrupt is wrapped by errors about frames that don't decode.
+	ErrCorrupt = errors.New("exchange: corrupt frame")
+)
 
 // PartitionID names what one attempt of a subtask produces for one out edge of its vertex. A producer that restarts has
 // another attempt, so that streams of the old one are refused.
@@ -20,6 +31,9 @@ type PartitionID struct {
 	Attempt int64
 	Edge    int
 }
+
+// String is the name in messages.
+func (id PartitionID) String() string { return fmt.Sprintf("%d/%d", id.Attempt, id.Edge) }
 
 // Sender is the producing end of one channel. It is used by the producing task only.
 type Sender interface {
@@ -30,12 +44,14 @@ type Sender interface {
 	Ready() bool
 }
 
-// Event is what a Gate hands to its task. Batch may be nil; Control follows it.
+// Event is what a Gate hands to its task. Batch may be nil; Control follows it. With Err, which wraps ErrLost, there is
+// neither: the producer of the channel is lost, and the task fails.
 type Event struct {
 	// Channel counts over all channels of the gate; Input is the input of the operator that it belongs to.
 	Channel, Input int
 	Batch          element.Any
 	Control        element.Control
+	Err            error
 }
 
 // Output is the erased face of a Writer, which the task flushes and sends barriers through. Its typed face is an
@@ -78,8 +94,9 @@ func (p Partitioning) String() string { return partitioningNames[p] }
 type Serde interface {
 	// Append encodes the rows of b, their times and hashes.
 	Append(dst []byte, b element.Any) ([]byte, error)
-	// Decode fills a batch of the serde's pool; src is borrowed for the call.
-	Decode(src []byte) (element.Any, error)
+	// Decode fills a batch of the serde's pool with what Append made of the bytes of a frame. A batch whose strings lie in
+	// the frame holds it. Errors wrap ErrCorrupt; no input panics.
+	Decode(f *element.Frame) (element.Any, error)
 	// Fingerprint is that of the record's schema; both ends of a channel compare it.
 	Fingerprint() uint64
 }

@@ -1,0 +1,220 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Config says how an Environment reaches others.
+type Config struct {
+	// Network is "local", "tcp" or "unix". The zero value is "local": no socket is opened, and only environments of the
+	// same Hub are reached.
+	Network string
+	// Listen is the address on which consumers of other processes are served: host and port (zero takes a free one), or
+	// the path of a socket. Unused by "local".
+	Listen string
+	// Hub makes environments of one process reach each other without a socket. Nil for an environment on its own.
+	Hub *Hub
+	// Job is compared when processes connect: both must be part of the same job.
+	Job string
+	// Credits is the number of batches in flight on a channel; zero is the constant Credits. It must be the same in all
+	// environments of a job.
+	Credits int
+	// PartitionTimeout is how long a consumer waits for a partition that nobody has created; zero is 30 s.
+	PartitionTimeout time.Duration
+	// DialTimeout bounds the making of a connection, handshake included; zero is 10 s.
+	DialTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	c.Network = cmp.Or(c.Network, "local")
+	c.Credits = cmp.Or(c.Credits, Credits)
+	c.PartitionTimeout = cmp.Or(c.PartitionTimeout, 30*time.Second)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 10*time.Second)
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Network != "local" && c.Network != "tcp" && c.Network != "unix":
+		return fmt.Errorf("exchange network %q: want local, tcp or unix", c.Network)
+	case c.Network != "local" && c.Listen == "":
+		return fmt.Errorf("exchange network %s: no address to listen on", c.Network)
+	case c.Credits < 1 || c.Credits > CreditsMax:
+		return fmt.Errorf("exchange credits %d: want 1 to %d", c.Credits, CreditsMax)
+	case len(c.Job) > jobBytesMax:
+		return fmt.Errorf("exchange job id has %d bytes: want at most %d", len(c.Job), jobBytesMax)
+	case c.PartitionTimeout < 0 || c.DialTimeout < 0:
+		return fmt.Errorf("exchange timeouts %v and %v: want none below zero", c.PartitionTimeout, c.DialTimeout)
+	}
+	return nil
+}
+
+// Environment is the exchange of one executor: the partitions that its tasks produce, the connections to those of
+// others. Its methods may be called from any goroutine.
+type Environment struct {
+	config   Config
+	address  string
+	registry *registry
+	network  *network
+}
+
+// Source is where a channel of a gate comes from.
+type Source struct {
+	ID PartitionID
+	// Subpartition is that of the consumer; Address is of the producer's environment, empty for the same one.
+	Subpartition int
+	Address      string
+}
+
+// NewEnvironment makes an environment; with a network it listens when it returns.
+func NewEnvironment(c Config) (*Environment, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	e := &Environment{config: c, registry: newRegistry(c.PartitionTimeout)}
+	if c.Network != "local" {
+		n, err := openNetwork(c, e.registry)
+		if err != nil {
+			return nil, err
+		}
+		e.network = n
+		e.address = n.address
+	}
+	if c.Hub != nil {
+		e.address = c.Hub.join(e)
+	}
+	return e, nil
+}
+
+// Address is what consumers in other environments name in their Source.
+func (e *Environment) Address() string { return e.address }
+
+// CreatePartition makes the partition of a producing task, with a channel to each consumer. Consumers may have asked for
+// it before. serde may be nil where no consumer will be in another process.
+func (e *Environment) CreatePartition(id PartitionID, consumers int, serde Serde) (*Partition, error) {
+	p := newPartition(id, consumers, serde, e.config.Credits, e.registry.remove)
+	if err := e.registry.add(p); err != nil {
+		return nil, fmt.Errorf("create partition: %w", err)
+	}
+	return p, nil
+}
+
+// Release ends a partition, as its own Release does, if it exists.
+func (e *Environment) Release(id PartitionID) {
+	if p := e.registry.lookup(id); p != nil {
+		p.Release()
+	}
+}
+
+// Connect attaches a channel of a gate to the partition of a producer, which may not exist yet. It does not wait: that
+// the producer can't be reached or never comes is an event of the gate, as its loss is later. serde decodes what comes
+// from another process.
+func (e *Environment) Connect(g *Gate, channel int, src Source, serde Serde) error {
+	if channel < 0 || channel >= g.Channels() {
+		return fmt.Errorf("connect channel %d of %d", channel, g.Channels())
+	}
+	registry, err := e.near(src.Address)
+	if err != nil {
+		return err
+	}
+	if registry == nil {
+		if serde == nil {
+			return fmt.Errorf("connect to partition %v at %s: no serde", src.ID, src.Address)
+		}
+		return e.network.connect(g, channel, src, serde)
+	}
+	s := &localSubscription{gate: g, channel: channel, registry: registry}
+	s.subscription = subscription{id: src.ID, subpartition: src.Subpartition, consumer: s}
+	if g.bind(channel, s) {
+		registry.subscribe(&s.subscription)
+	}
+	return nil
+}
+
+// near returns the registry at an address that is reached without a socket, nil where one is needed.
+func (e *Environment) near(address string) (*registry, error) {
+	if address == "" || address == e.address {
+		return e.registry, nil
+	}
+	if e.config.Hub != nil {
+		if o := e.config.Hub.find(address); o != nil {
+			return o.registry, nil
+		}
+	}
+	if e.network == nil {
+		return nil, fmt.Errorf("environment %q is not reached without a network: %w", address, ErrLost)
+	}
+	return nil, nil
+}
+
+// Close releases all partitions, breaks all connections and waits for their goroutines.
+func (e *Environment) Close() error {
+	if e.config.Hub != nil {
+		e.config.Hub.leave(e)
+	}
+	e.registry.close()
+	if e.network == nil {
+		return nil
+	}
+	return e.network.close()
+}
+
+// localSubscription is the other end of a gate's channel until the producer comes.
+type localSubscription struct {
+	subscription
+	registry *registry
+	gate     *Gate
+	channel  int
+}
+
+func (s *localSubscription) attach(sub *subpartition) error { return sub.attachGate(s.gate, s.channel) }
+
+func (s *localSubscription) refuse(err error) { s.gate.fail(s.channel, err) }
+
+// released isn't called: no batch has come.
+func (s *localSubscription) released() {}
+
+func (s *localSubscription) gone() { s.registry.cancel(&s.subscription) }
+
+// Hub makes the environments of one process known to each other. The zero Hub is empty.
+type Hub struct {
+	mu struct {
+		sync.Mutex
+		environments map[string]*Environment
+		next         int
+	}
+}
+
+// join adds an environment under its address, or makes one for it.
+func (h *Hub) join(e *Environment) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	address := e.address
+	if address == "" {
+		h.mu.next++
+		address = fmt.Sprintf("local:%d", h.mu.next)
+	}
+	if h.mu.environments == nil {
+		h.mu.environments = map[string]*Environment{}
+	}
+	h.mu.environments[address] = e
+	return address
+}
+
+func (h *Hub) leave(e *Environment) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.mu.environments, e.address)
+}
+
+func (h *Hub) find(address string) *Environment {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.environments[address]
+}

@@ -1,0 +1,323 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/invariants"
+)
+
+// WriterConfig is what a Writer is made of.
+type WriterConfig[T any] struct {
+	// Senders are the channels, in the order of the consumers.
+	Senders []Sender
+	// Subtask is that of the producer.
+	Subtask int
+	// KeyGroups is the max parallelism of the consumer; Hash needs it.
+	KeyGroups int
+	// RowsMax bounds the rows of a batch; zero leaves it to the type.
+	RowsMax      int
+	Partitioning Partitioning
+	// Hash is that of the key of a record; Hash edges need it.
+	Hash func(*T) uint64
+}
+
+// Writer is the end of a chain: it finds the channels of records and sends them in batches. It has the methods of an
+// operator's input, and those of Output. The task's goroutine calls all but Blocked.
+//
+// Small batches are gathered in open builders until they are full, Flush is called, or control follows. A batch that
+// fills at least half of a builder is passed on as it is where all of its records go the same way: its storage is
+// swapped against that of a batch which came home.
+type Writer[T any] struct {
+	config  WriterConfig[T]
+	senders []Sender
+	pool    *element.Pool[T]
+	// builders has one element for each sender where records of a batch go different ways, else a single one.
+	builders []builder[T]
+	// open lists the builders that hold rows.
+	open []int32
+	// timed tells whether the rows of open builders have event times.
+	timed bool
+	// next is the channel of the next batch of Rebalance, drawn the number of records that Shuffle has dealt.
+	next  int
+	drawn uint64
+	router
+	// blocked is the time spent waiting for credit in nanoseconds; since is when the wait began that is going on, or zero.
+	blocked, since atomic.Int64
+}
+
+var _ Output = (*Writer[int])(nil)
+
+// builder is a batch that is being filled. Its columns are spread over the capacity of the batch.
+type builder[T any] struct {
+	rows   []T
+	times  []int64
+	hashes []uint64
+	// n rows are filled; a builder with none has no batch.
+	n     int
+	batch *element.Batch[T]
+}
+
+// NewWriter makes the writer of one producing subtask.
+func NewWriter[T any](c WriterConfig[T]) *Writer[T] {
+	invariants.Check(len(c.Senders) > 0 && len(c.Senders) <= 1<<16, "writer with %d channels", len(c.Senders))
+	targets := 1
+	if c.Partitioning == Hash || c.Partitioning == Shuffle {
+		targets = len(c.Senders)
+	}
+	rows := element.RowsFor[T](targets)
+	if c.RowsMax > 0 {
+		rows = min(rows, c.RowsMax)
+	}
+	w := &Writer[T]{config: c, senders: c.Senders, builders: make([]builder[T], targets)}
+	// What a steady edge needs: the credit of each channel, a batch with the consumer's chain, an open builder.
+	w.pool = element.NewPool[T](rows, len(c.Senders)*(Credits+2))
+	switch c.Partitioning {
+	case Hash:
+		invariants.Check(c.Hash != nil && c.KeyGroups > 0, "hash writer for %d key groups", c.KeyGroups)
+		w.router = newRouter(c.KeyGroups, len(c.Senders))
+	case Rebalance:
+		w.next = c.Subtask % len(c.Senders)
+	case Forward, Global, Shuffle, Broadcast:
+	}
+	return w
+}
+
+// Process sends the records of a batch on, or gathers them.
+func (w *Writer[T]) Process(b *element.Batch[T]) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	if timed := b.Times() != nil; timed != w.timed {
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		w.timed = timed
+	}
+	switch {
+	case len(w.builders) > 1:
+		return w.scatter(b)
+	case !b.Shared() && b.Len() <= w.pool.Rows() && (2*b.Len() >= w.pool.Rows() || b.Borrowed()):
+		return w.pass(b)
+	default:
+		return w.gather(b)
+	}
+}
+
+// pass sends a batch as it is, behind what is gathered.
+func (w *Writer[T]) pass(b *element.Batch[T]) error {
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	p := w.pool.Get()
+	// The columns of hashes stay where they are: those of b say nothing about this edge.
+	mine, theirs := p.Hashes(), b.Hashes()
+	p.SetHashes(nil)
+	b.SetHashes(nil)
+	p.Swap(b)
+	b.SetHashes(theirs[:0])
+	if w.config.Partitioning == Hash {
+		p.SetHashes(w.hash(mine[:0], p.Rows()))
+	}
+	return w.ship(p, element.Control{})
+}
+
+// hash appends the hash of each row.
+func (w *Writer[T]) hash(hashes []uint64, rows []T) []uint64 {
+	if cap(hashes) < len(rows) {
+		hashes = make([]uint64, 0, max(w.pool.Rows(), len(rows)))
+	}
+	hashes = hashes[:len(rows)]
+	f := w.config.Hash
+	for i := range rows {
+		hashes[i] = f(&rows[i])
+	}
+	return hashes
+}
+
+// gather copies records into the one open builder.
+func (w *Writer[T]) gather(b *element.Batch[T]) error {
+	if b.Borrowed() {
+		return errBorrowed
+	}
+	rows, times := b.Rows(), b.Times()
+	o := &w.builders[0]
+	for len(rows) > 0 {
+		if o.n == len(o.rows) {
+			if err := w.makeRoom(0); err != nil {
+				return err
+			}
+		}
+		n := copy(o.rows[o.n:], rows)
+		if times != nil {
+			times = times[copy(o.times[o.n:], times):]
+		}
+		if w.config.Partitioning == Hash {
+			w.hash(o.hashes[o.n:o.n], o.rows[o.n:o.n+n])
+		}
+		o.n += n
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// makeRoom sends a builder that is full, and gives it a batch.
+func (w *Writer[T]) makeRoom(i int32) error {
+	o := &w.builders[i]
+	if o.n == 0 {
+		w.open = append(w.open, i)
+	} else if err := w.shipBuilder(int(i), element.Control{}); err != nil {
+		return err
+	}
+	b := w.pool.Get()
+	n := w.pool.Rows()
+	b.Grow(n)
+	if w.timed {
+		b.Timed()
+	} else {
+		b.SetTimes(nil)
+	}
+	if w.config.Partitioning == Hash {
+		b.Keyed()
+	}
+	b.Resize(n)
+	o.batch, o.rows, o.times, o.hashes, o.n = b, b.Rows(), b.Times(), b.Hashes(), 0
+	return nil
+}
+
+// close takes the batch out of a builder; nil if it holds no rows.
+func (o *builder[T]) close() *element.Batch[T] {
+	b := o.batch
+	if b != nil {
+		b.Resize(o.n)
+	}
+	*o = builder[T]{}
+	return b
+}
+
+// shipBuilder sends what a builder holds to where it belongs, with a control behind.
+func (w *Writer[T]) shipBuilder(i int, c element.Control) error {
+	b := w.builders[i].close()
+	if len(w.builders) == 1 {
+		return w.ship(b, c)
+	}
+	return w.send(i, b, c)
+}
+
+// ship sends a batch whose records go the same way, and the control to all channels.
+func (w *Writer[T]) ship(b *element.Batch[T], c element.Control) error {
+	to := w.next
+	switch {
+	case b == nil:
+		to = -1
+	case w.config.Partitioning == Broadcast:
+		return w.shipAll(b, c)
+	case w.config.Partitioning == Rebalance:
+		w.next = (w.next + 1) % len(w.senders)
+	}
+	if c.Kind == element.None {
+		return w.send(to, b, c)
+	}
+	for i := range w.senders {
+		var rows *element.Batch[T]
+		if i == to {
+			rows = b
+		}
+		if err := w.send(i, rows, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shipAll sends one batch to all channels, each with a hold of its own.
+func (w *Writer[T]) shipAll(b *element.Batch[T], c element.Control) error {
+	for range len(w.senders) - 1 {
+		b.Hold()
+	}
+	for i := range w.senders {
+		if err := w.send(i, b, c); err != nil {
+			for range w.senders[i+1:] {
+				b.Release()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// send passes on a batch, which may be nil, and measures how long it waits for credit.
+func (w *Writer[T]) send(to int, b *element.Batch[T], c element.Control) error {
+	s := w.senders[to]
+	if b == nil {
+		return s.Send(nil, c)
+	}
+	if s.Ready() {
+		return s.Send(b, c)
+	}
+	start := time.Now()
+	w.since.Store(start.UnixNano())
+	err := s.Send(b, c)
+	w.since.Store(0)
+	w.blocked.Add(int64(time.Since(start)))
+	return err
+}
+
+// control sends what is gathered and the control behind it on every channel.
+func (w *Writer[T]) control(c element.Control) error {
+	w.open = w.open[:0]
+	for i := range w.builders {
+		if err := w.shipBuilder(i, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watermark sends what is gathered and the watermark behind it.
+func (w *Writer[T]) Watermark(at int64) error {
+	return w.control(element.Control{Kind: element.Watermark, At: at})
+}
+
+// Status sends what is gathered and that the stream went idle or came back.
+func (w *Writer[T]) Status(idle bool) error {
+	if idle {
+		return w.control(element.Control{Kind: element.Idle})
+	}
+	return w.control(element.Control{Kind: element.Active})
+}
+
+// End sends what is gathered and the end of the input.
+func (w *Writer[T]) End() error { return w.control(element.Control{Kind: element.EndOfInput}) }
+
+// Barrier sends what is gathered and the barrier behind it.
+func (w *Writer[T]) Barrier(b element.CheckpointBarrier) error {
+	return w.control(element.Control{Kind: element.Barrier, Checkpoint: b})
+}
+
+// Flush sends what is gathered.
+func (w *Writer[T]) Flush() error {
+	open := w.open
+	w.open = w.open[:0]
+	for _, i := range open {
+		if err := w.shipBuilder(int(i), element.Control{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Pending reports whether rows are gathered.
+func (w *Writer[T]) Pending() bool { return len(w.open) > 0 }
+
+// Blocked is the time spent waiting for credit, a wait that goes on included. It may be called from any goroutine.
+func (w *Writer[T]) Blocked() int64 {
+	blocked := w.blocked.Load()
+	if since := w.since.Load(); since != 0 {
+		blocked += max(0, time.Now().UnixNano()-since)
+	}
+	return blocked
+}
