@@ -117,8 +117,8 @@ func BenchmarkBidAppend(b *testing.B) {
 
 func BenchmarkBidDecode(b *testing.B) {
 	rows, out := bids(benchRows), make([]bid, benchRows)
-	for name, mode := range map[string]Strings{"owned": Owned, "borrowed": Borrowed} {
-		b.Run(name, func(b *testing.B) {
+	for _, mode := range []Strings{Borrowed, Owned} {
+		b.Run(map[Strings]string{Borrowed: "codec borrowed", Owned: "codec owned"}[mode], func(b *testing.B) {
 			c := must(For[bid]())
 			src := c.Append(nil, rows)
 			for b.Loop() {
@@ -129,10 +129,17 @@ func BenchmarkBidDecode(b *testing.B) {
 			perRow(b, len(rows), len(src))
 		})
 	}
-	b.Run("hand", func(b *testing.B) {
+	b.Run("hand borrowed", func(b *testing.B) {
 		src := handAppend(nil, rows)
 		for b.Loop() {
 			handDecode(src, out)
+		}
+		perRow(b, len(rows), len(src))
+	})
+	b.Run("hand owned", func(b *testing.B) {
+		src := handAppend(nil, rows)
+		for b.Loop() {
+			handDecode(bytes.Clone(src), out)
 		}
 		perRow(b, len(rows), len(src))
 	})
@@ -155,6 +162,60 @@ func BenchmarkBidDecode(b *testing.B) {
 			}
 		}
 		perRow(b, len(rows), len(data))
+	})
+}
+
+// BenchmarkNested is a record with lists, a map and an optional part.
+func BenchmarkNested(b *testing.B) {
+	type order struct {
+		ID    int64
+		Lines []struct {
+			Item  int64
+			Count int32
+		}
+		Tags map[string]int64
+		Note *string
+	}
+	note := "leave at the door"
+	rows, out := make([]order, 200), make([]order, 200)
+	for i := range rows {
+		rows[i] = order{ID: int64(i), Tags: map[string]int64{"prio": 1, "zone": int64(i)}}
+		for k := range int64(i % 5) {
+			rows[i].Lines = append(rows[i].Lines, struct {
+				Item  int64
+				Count int32
+			}{k * 100, 1})
+		}
+		if i%3 == 0 {
+			rows[i].Note = &note
+		}
+	}
+	c := must(For[order]())
+	src := c.Append(nil, rows)
+	b.Run("append codec", func(b *testing.B) {
+		for b.Loop() {
+			src = c.Append(src[:0], rows)
+		}
+		perRow(b, len(rows), len(src))
+	})
+	b.Run("decode codec", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := c.Decode(src, out, Owned); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perRow(b, len(rows), len(src))
+	})
+	b.Run("append gob", func(b *testing.B) {
+		var dst bytes.Buffer
+		e := gob.NewEncoder(&dst)
+		for b.Loop() {
+			dst.Reset()
+			if err := e.Encode(rows); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perRow(b, len(rows), dst.Len())
 	})
 }
 

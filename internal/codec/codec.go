@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/weir-stream/weir/internal/invariants"
 )
 
 // Strings says whom the strings and byte slices of decoded rows belong to.
@@ -182,4 +184,16 @@ func (s *scratch) pushInts(n int) []int64 {
 	mark := len(s.ints)
 	s.ints = slices.Grow(s.ints, n)[:mark+n]
 	return s.ints[mark:]
+}
+
+// checkSegs checks what columns rely on; a check that holds must not allocate.
+func checkSegs(segs []seg, n int) {
+	sum, broken := 0, false
+	for _, s := range segs {
+		broken = broken || s.n <= 0 || s.base == nil
+		sum += s.n
+	}
+	if broken || n <= 0 || sum != n {
+		invariants.Check(false, "%d runs of %d elements together, not %d", len(segs), sum, n)
+	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unsafe"
+
+	"github.com/weir-stream/weir/internal/invariants"
 )
 
 type decoder struct {
@@ -60,6 +62,9 @@ func (d *decoder) text(size uint64) (string, error) {
 
 // columns decodes n elements of p into segs. Invariant: n is the sum over segs, and positive.
 func (d *decoder) columns(p *plan, segs []seg, n int) error {
+	if invariants.Enabled {
+		checkSegs(segs, n)
+	}
 	for i := range p.ops {
 		if err := d.column(&p.ops[i], segs, p.size, n); err != nil {
 			if name := p.ops[i].name; name != "" {
@@ -250,32 +255,6 @@ func (c *intColumn) sum(n int, limit uint64) (uint64, error) {
 	return total, nil
 }
 
-// lengths reads a column of lengths plus one, and returns the sum of the lengths.
-func (d *decoder) lengths(n int, limit uint64) (c intColumn, total int, err error) {
-	c, d.src, err = parseInts(d.src, n, false)
-	if err != nil {
-		return c, 0, err
-	}
-	if c.width == 0 {
-		// The count of what is skipped may be anything: an array of a damaged schema is as long as it says.
-		over, sum := bits.Mul64(max(c.base, 1)-1, uint64(n))
-		if over != 0 || sum > limit {
-			return c, 0, errChildren
-		}
-		return c, int(sum), nil
-	}
-	sum := uint64(0)
-	for i := range n {
-		if v := c.at(i); v > 0 {
-			if v-1 > limit-sum {
-				return c, 0, errChildren
-			}
-			sum += v - 1
-		}
-	}
-	return c, int(sum), nil
-}
-
 func (d *decoder) bytes(o *op, segs []seg, stride uintptr, n int) error {
 	c, total, err := d.lengths(n, uint64(len(d.src)))
 	if err != nil {
@@ -320,99 +299,6 @@ func (d *decoder) times(o *op, segs []seg, stride uintptr, n int) error {
 		for k := range s.n {
 			t := time.Unix(int64(secs.at(i)), int64(nanos.at(i))).UTC()
 			*(*time.Time)(unsafe.Add(s.base, o.off+uintptr(k)*stride)) = t
-			i++
-		}
-	}
-	return nil
-}
-
-// children decodes n elements of slices or maps into an array of their own, and returns it. Without elements it is a
-// place that elements of no slice need.
-func (d *decoder) children(p *plan, n int) (unsafe.Pointer, error) {
-	if n == 0 {
-		return unsafe.Pointer(new(struct{})), nil
-	}
-	least := childBytes(n)
-	if least > len(d.src) {
-		return nil, errChildren
-	}
-	before := d.src
-	base := newArray(p, n)
-	inner := [1]seg{{base, n}}
-	if err := d.columns(p, inner[:], n); err != nil {
-		return nil, err
-	}
-	if len(before)-len(d.src) < least {
-		d.src = before[least:]
-	}
-	return base, nil
-}
-
-// newArray allocates n elements. Where the collector need not look into them, words do for memory.
-func newArray(p *plan, n int) unsafe.Pointer {
-	if p.pointerFree && p.size > 0 {
-		return unsafe.Pointer(unsafe.SliceData(make([]uint64, (uintptr(n)*p.size+7)/8)))
-	}
-	return reflect.MakeSlice(reflect.SliceOf(p.typ), n, n).UnsafePointer()
-}
-
-func (d *decoder) slices(o *op, segs []seg, stride uintptr, n int) error {
-	c, total, err := d.lengths(n, childrenMax(d.src))
-	if err != nil {
-		return err
-	}
-	base, err := d.children(o.elem, total)
-	if err != nil {
-		return err
-	}
-	i, used := 0, 0
-	for _, s := range segs {
-		for k := range s.n {
-			h := (*sliceHeader)(unsafe.Add(s.base, o.off+uintptr(k)*stride))
-			switch size := int(c.at(i)) - 1; size {
-			case -1:
-				*h = sliceHeader{}
-			case 0:
-				*h = sliceHeader{data: unsafe.Pointer(new(struct{}))}
-			default:
-				*h = sliceHeader{unsafe.Add(base, uintptr(used)*o.elem.size), size, size}
-				used += size
-			}
-			i++
-		}
-	}
-	return nil
-}
-
-// childrenMax bounds the elements that src can hold; children check it exactly.
-func childrenMax(src []byte) uint64 { return uint64(len(src)) * childrenPerByte }
-
-func (d *decoder) pointers(o *op, segs []seg, stride uintptr, n int) error {
-	bitmap, err := d.take(n/8 + (n%8+7)/8)
-	if err != nil {
-		return err
-	}
-	present := 0
-	for i := range n {
-		present += int(bitmap[i/8] >> (i % 8) & 1)
-	}
-	var base unsafe.Pointer
-	if present > 0 {
-		base = newArray(o.elem, present)
-		inner := [1]seg{{base, present}}
-		if err := d.columns(o.elem, inner[:], present); err != nil {
-			return err
-		}
-	}
-	i, used := 0, 0
-	for _, s := range segs {
-		for k := range s.n {
-			p := (*unsafe.Pointer)(unsafe.Add(s.base, o.off+uintptr(k)*stride))
-			*p = nil
-			if bitmap[i/8]>>(i%8)&1 != 0 {
-				*p = unsafe.Add(base, uintptr(used)*o.elem.size)
-				used++
-			}
 			i++
 		}
 	}

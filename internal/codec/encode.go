@@ -11,21 +11,12 @@ import (
 	"slices"
 	"time"
 	"unsafe"
+
+	"github.com/weir-stream/weir/internal/invariants"
 )
 
 // blobHeader is the size of the number of bytes in strings, which comes first where rows have any.
 const blobHeader = 8
-
-// childrenPerByte is how many elements of slices and maps a byte may stand for: constant columns take no space a
-// row, so columns of children are padded to this, and a decoder can tell a damaged count before it allocates.
-const childrenPerByte = 8
-
-// sliceHeader is the memory layout of a slice.
-type sliceHeader struct {
-	data unsafe.Pointer
-	len  int
-	cap  int
-}
 
 type encoder struct {
 	dst  []byte
@@ -35,6 +26,9 @@ type encoder struct {
 
 // columns encodes n elements of p that segs hold. Invariant: n is the sum over segs, and positive.
 func (e *encoder) columns(p *plan, segs []seg, n int) {
+	if invariants.Enabled {
+		checkSegs(segs, n)
+	}
 	for i := range p.ops {
 		e.column(&p.ops[i], segs, p.size, n)
 	}
@@ -177,11 +171,6 @@ func (e *encoder) strings(o *op, segs []seg, stride uintptr, n int) {
 	}
 }
 
-// lengths writes a column of lengths plus one, zero where there is nothing at all (nil).
-func (e *encoder) lengths(lengths []int64) {
-	e.dst = appendInts[uint64](e.dst, []seg{{unsafe.Pointer(unsafe.SliceData(lengths)), len(lengths)}}, 0, 8, len(lengths))
-}
-
 func (e *encoder) bytes(o *op, segs []seg, stride uintptr, n int) {
 	mark := len(e.ints)
 	lengths, total := e.pushInts(n), 0
@@ -223,88 +212,6 @@ func (e *encoder) times(o *op, segs []seg, stride uintptr, n int) {
 	e.dst = appendInts[int64](e.dst, []seg{{unsafe.Pointer(&secs[0]), n}}, 0, 8, n)
 	e.dst = appendInts[int64](e.dst, []seg{{unsafe.Pointer(&nanos[0]), n}}, 0, 8, n)
 	e.ints = e.ints[:mark]
-}
-
-func (e *encoder) arrays(o *op, segs []seg, stride uintptr, n int) {
-	mark := len(e.segs)
-	inner := e.pushArrays(o, segs, stride)
-	e.columns(o.elem, inner, n*o.count)
-	e.popSegs(mark)
-}
-
-// pushArrays pushes the elements of arrays at a field; arrays that lie end to end are one seg.
-func (s *scratch) pushArrays(o *op, segs []seg, stride uintptr) []seg {
-	mark := len(s.segs)
-	for _, outer := range segs {
-		if o.elem.size*uintptr(o.count) == stride {
-			s.segs = append(s.segs, seg{unsafe.Add(outer.base, o.off), outer.n * o.count})
-			continue
-		}
-		for k := range outer.n {
-			s.segs = append(s.segs, seg{unsafe.Add(outer.base, o.off+uintptr(k)*stride), o.count})
-		}
-	}
-	return s.segs[mark:]
-}
-
-func (e *encoder) slices(o *op, segs []seg, stride uintptr, n int) {
-	intMark, segMark := len(e.ints), len(e.segs)
-	lengths, total := e.pushInts(n), 0
-	i := 0
-	for _, s := range segs {
-		for k := range s.n {
-			h := (*sliceHeader)(unsafe.Add(s.base, o.off+uintptr(k)*stride))
-			lengths[i] = 0
-			if h.data != nil {
-				lengths[i] = int64(h.len) + 1
-			}
-			if h.len > 0 {
-				e.segs = append(e.segs, seg{h.data, h.len})
-				total += h.len
-			}
-			i++
-		}
-	}
-	e.lengths(lengths)
-	e.ints = e.ints[:intMark]
-	e.children(o.elem, e.segs[segMark:], total)
-	e.popSegs(segMark)
-}
-
-// children writes n elements that slices or maps hold, padded so that the count is credible.
-func (e *encoder) children(p *plan, segs []seg, n int) {
-	if n == 0 {
-		return
-	}
-	start := len(e.dst)
-	e.columns(p, segs, n)
-	if pad := childBytes(n) - (len(e.dst) - start); pad > 0 {
-		e.dst = append(e.dst, make([]byte, pad)...)
-	}
-}
-
-// childBytes is the least number of bytes that n children take.
-func childBytes(n int) int { return (n + childrenPerByte - 1) / childrenPerByte }
-
-func (e *encoder) pointers(o *op, segs []seg, stride uintptr, n int) {
-	mark := len(e.segs)
-	start := len(e.dst)
-	e.dst = append(e.dst, make([]byte, (n+7)/8)...)
-	bitmap := e.dst[start:]
-	i := 0
-	for _, s := range segs {
-		for k := range s.n {
-			if p := *(*unsafe.Pointer)(unsafe.Add(s.base, o.off+uintptr(k)*stride)); p != nil {
-				bitmap[i/8] |= 1 << (i % 8)
-				e.segs = append(e.segs, seg{p, 1})
-			}
-			i++
-		}
-	}
-	if present := len(e.segs) - mark; present > 0 {
-		e.columns(o.elem, e.segs[mark:], present)
-	}
-	e.popSegs(mark)
 }
 
 // binaries writes what the values marshal themselves to: a length and the bytes, row by row.
