@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func assignOperatorIDs(sg *StreamGraph) {
 			parts = append(parts, sg.Nodes[e.From].OperatorID, e.Tag)
 		}
 		place := strings.Join(parts, "\x00")
-		parts = append(parts, fmt.Sprint(seen[place]))
+		parts = append(parts, strconv.Itoa(seen[place]))
 		seen[place]++
 		n.OperatorID = digest(parts...)
 	}

@@ -29,30 +29,37 @@ func hashUint(v uint64) uint64 {
 	return fold(hi^k2, lo^k3)
 }
 
-// hashString is the hash of the bytes of s. Short strings are read in two pieces that may overlap.
+// hashString is the hash of the bytes of s. Up to 16 bytes are read in two pieces that may overlap; of longer ones all but
+// the last 16, or fewer, go in before them.
 func hashString(s string) uint64 {
-	p := unsafe.Slice(unsafe.StringData(s), len(s))
-	n := len(p)
+	p, n := unsafe.Pointer(unsafe.StringData(s)), len(s)
 	var a, b uint64
-	h := uint64(k0)
+	h := uint64(k2)
 	switch {
 	case n > 16:
-		for i := 0; i < n-16; i += 16 {
-			h = fold(binary.LittleEndian.Uint64(p[i:])^k1, binary.LittleEndian.Uint64(p[i+8:])^h)
+		for ; n > 16; n -= 16 {
+			h = fold(load64(p, 0)^k1, load64(p, 8)^h)
+			p = unsafe.Add(p, 16)
 		}
-		a = binary.LittleEndian.Uint64(p[n-16:])
-		b = binary.LittleEndian.Uint64(p[n-8:])
+		a, b = load64(p, n-16), load64(p, n-8)
 	case n >= 8:
-		a = binary.LittleEndian.Uint64(p)
-		b = binary.LittleEndian.Uint64(p[n-8:])
+		a, b = load64(p, 0), load64(p, n-8)
 	case n >= 4:
-		a = uint64(binary.LittleEndian.Uint32(p))
-		b = uint64(binary.LittleEndian.Uint32(p[n-4:]))
+		a, b = load32(p, 0), load32(p, n-4)
 	case n > 0:
-		a = uint64(p[0])<<16 | uint64(p[n/2])<<8 | uint64(p[n-1])
+		a = uint64(s[0])<<16 | uint64(s[n/2])<<8 | uint64(s[n-1])
 	}
 	hi, lo := bits.Mul64(a^k1, b^h)
-	return fold(hi^k2^uint64(n), lo^k3)
+	return fold(hi^k0^uint64(len(s)), lo^k3)
+}
+
+// load64 reads the little-endian number at p+i. It must lie within one object.
+func load64(p unsafe.Pointer, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(p, i))[:])
+}
+
+func load32(p unsafe.Pointer, i int) uint64 {
+	return uint64(binary.LittleEndian.Uint32((*[4]byte)(unsafe.Add(p, i))[:]))
 }
 
 // combine appends the hash g of a leaf to the hash h of those before it.

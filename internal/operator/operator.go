@@ -124,7 +124,7 @@ type Info struct {
 }
 
 // KeyGroups is the range of key groups of the subtask.
-func (i Info) KeyGroups() statebackend.KeyGroupRange {
+func (i *Info) KeyGroups() statebackend.KeyGroupRange {
 	return statebackend.KeyGroupsOf(i.MaxParallelism, i.Parallelism, i.Subtask)
 }
 

@@ -1,0 +1,33 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+// Package heap keeps keyed state in memory: one row a key, in a typed open-addressing table, with snapshots that never
+// stop its owner. Operators call it from the goroutine of their task; docs/design/epoch-snapshots.md has the reasons.
+//
+//	hash -> Mul64(hash, maxParallelism) -> key group: segment
+//	                                    -> rest * mix: tag (40 bits), whose order is the order of slots
+//
+//	slot   meta { tag | dead | live | epoch of the last write }, state S, key K
+//
+// A segment is one key group: it grows alone, by half, so that no batch waits for more than one segment or two. Where K
+// and S hold no pointers its slots lie outside the collector's sight.
+//
+// A snapshot is a number: Begin makes the next epoch, and a row belongs to the snapshot as it is if its epoch is older.
+// Before the first write to such a row its old version is held back for the snapshot; meanwhile Step walks over the slots
+// and writes the rows that were not written to. An increment leaves out rows that are older than the last completed
+// checkpoint, and tells of deleted ones by tombstones.
+//
+//	epoch   1        2          3         4
+//	      ..... | ........ | ........ | .......>  writes come in the last epoch
+//	          Begin(7)   Begin(8)   Begin(9)
+//	          completed  aborted    running: epochs 2 and 3, since what 8 would have held is dirty still
+//
+// Timers are a table of their own whose rows have no state, with heaps derived from it; Watermarks keeps what each key
+// group has seen of event time.
+//
+// Non-obvious:
+//   - What a scan has passed is told by the home of a row (its tag), never by the slot where it lies: deletes move rows
+//     back and growth moves all, while a scan is under way.
+//   - A row with slices, maps or pointers is encoded when it is held back, since its copy would change with it.
+//   - A tombstone is needed as long as a checkpoint that may still complete, or the last completed one, may hold the row.
+//   - Rows are lent in place: a pointer is valid until the next call of the table.
+package heap

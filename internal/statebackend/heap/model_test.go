@@ -1,0 +1,288 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package heap
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/statebackend"
+	"github.com/weir-stream/weir/state"
+)
+
+const testGroups = 4
+
+// kind is what differs between the tables that the model is compared with: how a row is written and read.
+type kind[K comparable, S any] struct {
+	key   func(i int) K
+	write func(row *S, v int64)
+	read  func(row *S) []int64
+}
+
+type wide struct {
+	Name   string
+	Recent state.List[int64]
+	ByName state.Map[string, int64]
+}
+
+var intKind = kind[int64, int64]{
+	key:   func(i int) int64 { return int64(i) },
+	write: func(row *int64, v int64) { *row = v },
+	read:  func(row *int64) []int64 { return []int64{*row} },
+}
+
+var wideKind = kind[string, wide]{
+	key: func(i int) string { return fmt.Sprintf("key-%d", i) },
+	write: func(row *wide, v int64) {
+		row.Name = fmt.Sprint(v)
+		if row.Recent.Len() < 3 {
+			row.Recent.Append(v)
+		}
+		*row.Recent.At(0) = v // in place: a version held back must not change with it
+		*row.ByName.At("a") += v
+	},
+	read: func(row *wide) []int64 {
+		a, _ := row.ByName.Get("a")
+		got := []int64{a}
+		for v := range row.Recent.All() {
+			got = append(got, *v)
+		}
+		return append(got, int64(len(row.Name)))
+	},
+}
+
+// machine runs a table beside a Go map, and a copy of the map for each checkpoint.
+type machine[K comparable, S any] struct {
+	kind  kind[K, S]
+	table *Table[K, S]
+	store *statebackend.Memory
+	model map[K][]int64
+	// frozen is the model when a checkpoint began.
+	frozen map[int64]map[K][]int64
+
+	running, lastID int64
+	writer          *statebackend.MemoryWriter
+	savepoints      map[int64]bool
+	undecided       []int64
+}
+
+func newMachine[K comparable, S any](t *rapid.T, k kind[K, S], c Config) *machine[K, S] {
+	c.Name, c.Groups, c.MaxParallelism = "rows", statebackend.KeyGroupRange{First: 0, Last: testGroups - 1}, testGroups
+	table, err := NewTable[K, S](c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &machine[K, S]{
+		kind: k, table: table, store: statebackend.NewMemory(testGroups), model: map[K][]int64{},
+		frozen: map[int64]map[K][]int64{}, savepoints: map[int64]bool{},
+	}
+}
+
+func (m *machine[K, S]) hash(k *K) uint64 { h, _ := m.table.hash(k); return h }
+
+func (m *machine[K, S]) write(t *rapid.T, i int, v int64) {
+	k := m.kind.key(i)
+	row, isNew := m.table.Row(m.hash(&k), &k)
+	if _, there := m.model[k]; there == isNew {
+		t.Fatalf("key %v: new %v, in the model %v", k, isNew, there)
+	}
+	m.kind.write(row, v)
+	m.model[k] = m.kind.read(row)
+}
+
+func (m *machine[K, S]) delete(t *rapid.T, i int) {
+	k := m.kind.key(i)
+	_, want := m.model[k]
+	if got := m.table.Delete(m.hash(&k), &k); got != want {
+		t.Fatalf("delete %v: %v, want %v", k, got, want)
+	}
+	delete(m.model, k)
+}
+
+func (m *machine[K, S]) begin(t *rapid.T, flags element.BarrierFlags) {
+	if m.running != 0 {
+		m.step(t, 1<<30)
+	}
+	m.lastID++
+	cp := statebackend.Checkpoint{ID: m.lastID, Flags: flags}
+	if err := m.table.Begin(cp); err != nil {
+		t.Fatal(err)
+	}
+	m.running, m.writer = cp.ID, m.store.Writer(cp.ID, 1, 0)
+	m.frozen[cp.ID] = maps.Clone(m.model)
+	m.savepoints[cp.ID] = cp.Savepoint()
+}
+
+func (m *machine[K, S]) step(t *rapid.T, rows int) {
+	if m.running == 0 {
+		return
+	}
+	done, err := m.table.Step(m.writer, rows)
+	if errors.Is(err, ErrReserve) {
+		m.abort(t)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done {
+		m.writer.Done(m.table)
+		m.undecided = append(m.undecided, m.running)
+		m.check(t, m.running)
+		m.running = 0
+	}
+}
+
+// abort ends the running snapshot.
+func (m *machine[K, S]) abort(t *rapid.T) {
+	if m.running == 0 {
+		return
+	}
+	if err := m.table.Aborted(m.running); err != nil {
+		t.Fatal(err)
+	}
+	m.running = 0
+}
+
+// decide completes or aborts a checkpoint that is written. A completed one drops those before it.
+func (m *machine[K, S]) decide(t *rapid.T, i int, complete bool) {
+	if len(m.undecided) == 0 {
+		return
+	}
+	i %= len(m.undecided)
+	id := m.undecided[i]
+	var err error
+	if complete {
+		err = m.table.Completed(id)
+		m.undecided = m.undecided[i+1:]
+	} else {
+		err = m.table.Aborted(id)
+		m.undecided = slices.Delete(m.undecided, i, i+1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check restores a checkpoint at several parallelisms and compares the rows with the model when it began.
+func (m *machine[K, S]) check(t *rapid.T, id int64) {
+	for _, parallelism := range []int{1, 3} {
+		got := map[K][]int64{}
+		for subtask := range parallelism {
+			r, err := m.store.Reader(id, parallelism, subtask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := m.table.config
+			c.Groups = statebackend.KeyGroupsOf(testGroups, parallelism, subtask)
+			restored, err := newTable[K, S](c, m.table.hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := restored.Restore(r); err != nil {
+				t.Fatal(err)
+			}
+			for k, row := range restored.All() {
+				got[*k] = m.kind.read(row)
+			}
+			if err := restored.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(m.frozen[id], got); d != "" {
+			t.Fatalf("checkpoint %d (base %v) restored at parallelism %d:\n%s", id, m.table.Base(), parallelism, d)
+		}
+	}
+}
+
+func (m *machine[K, S]) compare(t *rapid.T) {
+	got := map[K][]int64{}
+	for k, row := range m.table.All() {
+		got[*k] = m.kind.read(row)
+	}
+	if d := cmp.Diff(m.model, got); d != "" {
+		t.Fatal(d)
+	}
+	if n := m.table.Size().Rows; n != int64(len(m.model)) {
+		t.Fatalf("Size has %d rows, the model %d", n, len(m.model))
+	}
+	for i := range 20 {
+		k := m.kind.key(i)
+		row := m.table.Lookup(m.hash(&k), &k)
+		if _, ok := m.model[k]; ok != (row != nil) {
+			t.Fatalf("Lookup of %v: %v", k, row)
+		}
+	}
+}
+
+func runMachine[K comparable, S any](t *rapid.T, k kind[K, S], c Config) {
+	m := newMachine(t, k, c)
+	spread := rapid.SampledFrom([]int{8, 200, 2000}).Draw(t, "spread")
+	keys := rapid.IntRange(0, spread)
+	v := int64(0)
+	t.Repeat(map[string]func(*rapid.T){
+		"write": func(t *rapid.T) { v++; m.write(t, keys.Draw(t, "key"), v) },
+		"many": func(t *rapid.T) {
+			from, n := keys.Draw(t, "from"), rapid.IntRange(1, 300).Draw(t, "n")
+			for i := range n {
+				v++
+				m.write(t, from+i, v)
+			}
+		},
+		"delete": func(t *rapid.T) { m.delete(t, keys.Draw(t, "key")) },
+		"clear": func(t *rapid.T) {
+			from, n := keys.Draw(t, "from"), rapid.IntRange(1, 300).Draw(t, "n")
+			for i := range n {
+				m.delete(t, from+i)
+			}
+		},
+		"begin":     func(t *rapid.T) { m.begin(t, 0) },
+		"savepoint": func(t *rapid.T) { m.begin(t, element.Savepoint) },
+		"full":      func(t *rapid.T) { m.begin(t, element.Full) },
+		"step":      func(t *rapid.T) { m.step(t, rapid.SampledFrom([]int{1, 10, 100, 10000}).Draw(t, "rows")) },
+		"room": func(t *rapid.T) {
+			if m.running != 0 {
+				m.writer.Full = !m.writer.Full
+				m.step(t, 100)
+				m.writer.Full = false
+			}
+		},
+		"abort":    func(t *rapid.T) { m.abort(t) },
+		"complete": func(t *rapid.T) { m.decide(t, rapid.IntRange(0, 3).Draw(t, "which"), true) },
+		"decline":  func(t *rapid.T) { m.decide(t, rapid.IntRange(0, 3).Draw(t, "which"), false) },
+		"":         m.compare,
+	})
+	m.step(t, 1<<30)
+	if err := m.table.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTableMatchesMap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) { runMachine(t, intKind, Config{}) })
+}
+
+func TestTableOfPointersMatchesMap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) { runMachine(t, wideKind, Config{}) })
+}
+
+// Epochs of three bits are renumbered every few checkpoints.
+func TestTableRenumbersEpochs(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) { runMachine(t, intKind, Config{epochMax: 7}) })
+}
+
+// A reserve of a few rows declines many checkpoints, and what was dirty stays so.
+func TestTableWithSmallReserve(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) { runMachine(t, intKind, Config{ReserveBytes: 200}) })
+}

@@ -1,0 +1,11 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+//go:build (!amd64 && !arm64) || purego
+
+package heap
+
+import "unsafe"
+
+const canPrefetch = false
+
+func prefetch(*[PrefetchGroup]unsafe.Pointer, int) {}

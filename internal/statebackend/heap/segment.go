@@ -1,0 +1,166 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package heap
+
+import "math/bits"
+
+// segment is the rows of one key group: open addressing with linear probing, without wrapping around.
+//
+//	slots  |<-------------- cap: homes of tags, in order -------------->|<- tail ->|
+//	                                                              always empty: ^
+//
+// Invariant: a row is at or behind its home, and no slot between is empty.
+type segment[K comparable, S any] struct {
+	slots []slot[K, S]
+	// cap is the number of slots that are a home; the others are the tail.
+	cap uint64
+	// live and dead count rows and tombstones; when they reach limit, the segment grows.
+	live, dead, limit int
+	// dirty is the epoch of the last write.
+	dirty uint64
+	index int
+	// stamps has the times of the last write of the fields with a time to live, width of them for each slot.
+	stamps []int64
+	width  int
+
+	// rows and tombs are what a running snapshot holds back, nil if there is nothing.
+	rows, tombs *buffer[K, S]
+}
+
+const (
+	capMin = 8
+	// A segment of capJitter slots or more has a size that depends on its index, so that the segments of a table don't all
+	// grow at the same time.
+	capJitter = 64
+	tailMax   = 64
+)
+
+// home is the slot where the search for a tag begins.
+func (sg *segment[K, S]) home(tag uint64) int {
+	i, _ := bits.Mul64(tag, sg.cap)
+	return int(i)
+}
+
+// tagAt is the least tag whose home is at or behind slot i; ok is false if there is none.
+func (sg *segment[K, S]) tagAt(i int) (tag uint64, ok bool) {
+	if uint64(i) >= sg.cap {
+		return 0, false
+	}
+	tag, rem := bits.Div64(uint64(i), 0, sg.cap)
+	if rem > 0 {
+		tag++
+	}
+	up := (tag + 1<<(epochBits+2) - 1) & tagMask
+	return up, up >= tag
+}
+
+// unlink empties slot i and moves the rows behind it up.
+func (sg *segment[K, S]) unlink(i int) {
+	for j := i + 1; sg.slots[j].meta != 0; j++ {
+		if sg.home(sg.slots[j].meta&tagMask) <= i {
+			sg.move(i, j)
+			i = j
+		}
+	}
+	sg.slots[i] = slot[K, S]{}
+}
+
+func (sg *segment[K, S]) move(to, from int) {
+	sg.slots[to] = sg.slots[from]
+	if sg.width > 0 {
+		copy(sg.stampsOf(to), sg.stampsOf(from))
+	}
+}
+
+// stampsOf are the times of the row in slot i.
+func (sg *segment[K, S]) stampsOf(i int) []int64 {
+	return sg.stamps[i*sg.width : (i+1)*sg.width]
+}
+
+// grow makes room for one row at least, by a larger array or by dropping tombstones that nobody needs.
+func (t *Table[K, S]) grow(sg *segment[K, S]) {
+	if sg.dead > sg.live+capJitter {
+		// Tombstones would outgrow the rows: a full snapshot is smaller than what they tell.
+		t.chain.forget()
+	}
+	kept := 0
+	for i := range sg.slots {
+		if m := sg.slots[i].meta; m != 0 && !t.droppable(sg, m) {
+			kept++
+		}
+	}
+	size, tail := nextCap(int(sg.cap), sg.index, kept), 0
+	if kept < sg.limit/2 && sg.live+sg.dead < sg.limit {
+		tail = 2 * (len(sg.slots) - int(sg.cap)) // the tail is full of rows with equal hashes
+	}
+	t.rehash(sg, size, max(tail, tailOf(size)))
+}
+
+// reserve makes room for rows rows in all.
+func (t *Table[K, S]) reserve(sg *segment[K, S], rows int) {
+	if rows > sg.limit {
+		size := rows*10/7 + rows/50 + capMin
+		t.rehash(sg, size, tailOf(size))
+	}
+}
+
+func nextCap(size, index, kept int) int {
+	switch grown := size * 3 / 2; {
+	case size == 0:
+		return capMin
+	case kept < size/8:
+		return max(capMin, size/2)
+	case kept < size/2:
+		return size
+	case size < capJitter && grown >= capJitter:
+		return capJitter + index*37%(capJitter/2)
+	default:
+		return grown
+	}
+}
+
+func tailOf(size int) int { return min(tailMax, 8+size/8) }
+
+// rehash moves all rows that are needed to a new array. They come in the order of their homes almost, so both arrays are
+// walked from front to back.
+func (t *Table[K, S]) rehash(sg *segment[K, S], size, tail int) {
+	old := *sg
+	sg.cap, sg.limit = uint64(size), max(1, size*7/10)
+	sg.slots = t.allocate(size + tail)
+	if t.ttl != nil {
+		sg.width = t.ttl.width()
+		sg.stamps = make([]int64, len(sg.slots)*sg.width)
+	}
+	sg.dead = 0
+	for i := range old.slots {
+		m := old.slots[i].meta
+		if m == 0 || t.droppable(&old, m) {
+			continue
+		}
+		at := sg.home(m & tagMask)
+		for sg.slots[at].meta != 0 {
+			at++
+		}
+		if at >= len(sg.slots)-1 { // the last slot stays empty
+			t.release(sg.slots)
+			*sg = old
+			t.rehash(sg, size, 2*tail)
+			return
+		}
+		sg.slots[at] = old.slots[i]
+		if sg.width > 0 {
+			copy(sg.stampsOf(at), old.stampsOf(i))
+		}
+		if m&deadBit != 0 {
+			sg.dead++
+		}
+	}
+	t.release(old.slots)
+}
+
+// droppable reports whether a slot is a tombstone that neither a later increment nor the running snapshot needs.
+func (t *Table[K, S]) droppable(sg *segment[K, S], meta uint64) bool {
+	return meta&deadBit != 0 &&
+		(meta&epochMask <= t.chain.clean || !t.chain.tellsDeletes()) &&
+		!t.snap.needs(sg.index, meta)
+}

@@ -1,0 +1,310 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package heap
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/weir-stream/weir/internal/ttl"
+)
+
+// expiry is the time to live of the fields of S, nil in a table that has none.
+//
+// Plain fields and Values have a time each beside the row (segment.stamps); Lists and Maps keep the times of their
+// elements themselves, and are lent the clock of the field.
+type expiry[K comparable, S any] struct {
+	timed       []timedField
+	collections []collectionField
+	// every tells that all fields have a time to live, so that a row can expire as a whole.
+	every bool
+
+	// last is the row that was lent last, before what its timed fields were as Enter saw them.
+	last struct {
+		sg  *segment[K, S]
+		i   int
+		row *S
+	}
+	before []reflect.Value
+}
+
+// timedField expires as a whole.
+type timedField struct {
+	name   string
+	typ    reflect.Type
+	offset uintptr
+	clock  *ttl.Clock
+	// value fields tell themselves whether they were written; others are compared, bytewise if plain.
+	value bool
+	plain bool
+}
+
+// collectionField expires element by element.
+type collectionField struct {
+	typ    reflect.Type
+	offset uintptr
+	clock  *ttl.Clock
+}
+
+// collection is what *state.List and *state.Map offer.
+type collection interface {
+	Len() int
+	Expire(c *ttl.Clock)
+}
+
+// value is what *state.Value offers.
+type value interface{ TakeWritten() bool }
+
+// CheckTTL reports what is wrong with the time to live of fields of a state struct, naming the field.
+func CheckTTL(s reflect.Type) error {
+	if s.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range s.NumField() {
+		f := s.Field(i)
+		tag, err := ttl.ParseTag(f)
+		if err != nil {
+			return err
+		}
+		if tag.TTL > 0 {
+			if err := checkTimed(f); err != nil {
+				return err
+			}
+		}
+		if !isStateType(f.Type) {
+			if err := checkNested(f.Name, f.Type); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkTimed(f reflect.StructField) error {
+	p := reflect.PointerTo(f.Type)
+	if isStateType(f.Type) && (p.Implements(reflect.TypeFor[collection]()) || p.Implements(reflect.TypeFor[value]())) {
+		return nil
+	}
+	if layoutOf(f.Type) == layoutShared {
+		return fmt.Errorf("field %s: a %s can't have a ttl, since changes inside can't be seen: use a state.Value, List or Map", f.Name, f.Type)
+	}
+	return nil
+}
+
+// checkNested refuses tags where nobody would heed them.
+func checkNested(path string, t reflect.Type) error {
+	switch t.Kind() {
+	case reflect.Array, reflect.Slice, reflect.Pointer:
+		return checkNested(path, t.Elem())
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if tag, err := ttl.ParseTag(f); err == nil && tag.TTL > 0 {
+			return fmt.Errorf("field %s.%s: only a field of the state struct itself can have a ttl", path, f.Name)
+		}
+		if err := checkNested(path+"."+f.Name, f.Type); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isStateType(t reflect.Type) bool { return t.PkgPath() == statePackage }
+
+const statePackage = "github.com/weir-stream/weir/state"
+
+func newExpiry[K comparable, S any]() (*expiry[K, S], error) {
+	s := reflect.TypeFor[S]()
+	if err := CheckTTL(s); err != nil {
+		return nil, err
+	}
+	if s.Kind() != reflect.Struct {
+		return nil, nil
+	}
+	x := &expiry[K, S]{every: true}
+	for i := range s.NumField() {
+		f := s.Field(i)
+		tag, err := ttl.ParseTag(f)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case tag.Skip:
+			continue
+		case tag.TTL == 0:
+			x.every = false
+			continue
+		}
+		clock := &ttl.Clock{TTL: int64(tag.TTL), OnRead: tag.OnRead}
+		p := reflect.PointerTo(f.Type)
+		if isStateType(f.Type) && p.Implements(reflect.TypeFor[collection]()) {
+			x.collections = append(x.collections, collectionField{f.Type, f.Offset, clock})
+			continue
+		}
+		x.timed = append(x.timed, timedField{
+			name: tag.Name, typ: f.Type, offset: f.Offset, clock: clock,
+			value: isStateType(f.Type) && p.Implements(reflect.TypeFor[value]()),
+			plain: layoutOf(f.Type) == layoutPlain,
+		})
+		x.before = append(x.before, reflect.New(f.Type))
+	}
+	if len(x.timed)+len(x.collections) == 0 {
+		return nil, nil
+	}
+	return x, nil
+}
+
+// HasTTL reports whether a field has a time to live: Enter and Leave are needed then.
+func (t *Table[K, S]) HasTTL() bool { return t.ttl != nil }
+
+// SetNow tells processing time in Unix nanoseconds, once a batch and before Restore. It never goes back.
+func (t *Table[K, S]) SetNow(now int64) {
+	if t.ttl == nil {
+		return
+	}
+	for _, f := range t.ttl.timed {
+		f.clock.Now = now
+	}
+	for _, f := range t.ttl.collections {
+		f.clock.Now = now
+	}
+}
+
+// Enter is called before a user function gets the row that Row returned last, Leave after it: what was written in
+// between lives anew. Without a time to live both do nothing.
+func (t *Table[K, S]) Enter(row *S) {
+	if t.ttl != nil {
+		t.ttl.enter(row)
+	}
+}
+
+// Leave ends what Enter began.
+func (t *Table[K, S]) Leave(row *S) {
+	if t.ttl != nil {
+		t.ttl.leave(row)
+	}
+}
+
+func (x *expiry[K, S]) width() int { return len(x.timed) }
+
+// lend prepares the row of slot i for its user, and reports whether nothing is left of it.
+func (x *expiry[K, S]) lend(sg *segment[K, S], i int, isNew bool) bool {
+	if !isNew {
+		isNew = x.expire(sg, i)
+	}
+	row := &sg.slots[i].state
+	if isNew {
+		x.bind(row)
+		for f, stamps := 0, sg.stampsOf(i); f < len(stamps); f++ {
+			stamps[f] = x.timed[f].clock.Now
+		}
+	}
+	x.last.sg, x.last.i, x.last.row = sg, i, row
+	return isNew
+}
+
+// bind gives the collections of a new row their clocks.
+func (x *expiry[K, S]) bind(row *S) {
+	for _, f := range x.collections {
+		f.of(unsafe.Pointer(row)).Expire(f.clock)
+	}
+}
+
+// expire drops what has expired of the row in slot i, and reports whether nothing is left of it.
+func (x *expiry[K, S]) expire(sg *segment[K, S], i int) (gone bool) {
+	gone = x.every
+	row := unsafe.Pointer(&sg.slots[i].state)
+	for f, stamps := 0, sg.stampsOf(i); f < len(stamps); f++ {
+		if !x.timed[f].clock.Expired(stamps[f]) {
+			gone = false
+			continue
+		}
+		x.timed[f].of(row).SetZero()
+	}
+	for _, f := range x.collections {
+		c := f.of(row)
+		c.Expire(f.clock)
+		gone = gone && c.Len() == 0
+	}
+	return gone
+}
+
+// drop makes the row in slot i a tombstone if nothing is left of it.
+func (x *expiry[K, S]) drop(t *Table[K, S], sg *segment[K, S], i int) bool {
+	if !x.expire(sg, i) {
+		return false
+	}
+	s := &sg.slots[i]
+	s.meta = s.meta&^epochMask | t.epoch
+	sg.dirty = t.epoch
+	sg.live--
+	t.bury(sg, i)
+	return true
+}
+
+func (x *expiry[K, S]) enter(row *S) {
+	if x.last.row != row {
+		panic("heap: Enter of another row than the last that was lent")
+	}
+	for f := range x.timed {
+		field := x.timed[f].of(unsafe.Pointer(row))
+		if x.timed[f].value {
+			field.Addr().Interface().(value).TakeWritten()
+			continue
+		}
+		x.before[f].Elem().Set(field)
+	}
+}
+
+func (x *expiry[K, S]) leave(row *S) {
+	if x.last.row != row {
+		panic("heap: Leave of another row than the last that was lent")
+	}
+	stamps := x.last.sg.stampsOf(x.last.i)
+	for f := range x.timed {
+		field := &x.timed[f]
+		if field.clock.OnRead || field.written(unsafe.Pointer(row), x.before[f]) {
+			stamps[f] = field.clock.Now
+		}
+	}
+}
+
+// restored sets the times of a row that was restored; fields that were stored without one begin to live now.
+func (x *expiry[K, S]) restored(sg *segment[K, S], i, row int, names []string, columns [][]int64) {
+	stamps := sg.stampsOf(i)
+	for f := range x.timed {
+		stamps[f] = x.timed[f].clock.Now
+		if c := slices.Index(names, x.timed[f].name); c >= 0 {
+			stamps[f] = columns[c][row]
+		}
+	}
+}
+
+func (f *timedField) of(row unsafe.Pointer) reflect.Value {
+	return reflect.NewAt(f.typ, unsafe.Add(row, f.offset)).Elem()
+}
+
+func (f *timedField) written(row unsafe.Pointer, before reflect.Value) bool {
+	if f.value {
+		return f.of(row).Addr().Interface().(value).TakeWritten()
+	}
+	if f.plain {
+		now := unsafe.Slice((*byte)(unsafe.Add(row, f.offset)), f.typ.Size())
+		return !bytes.Equal(now, unsafe.Slice((*byte)(before.UnsafePointer()), f.typ.Size()))
+	}
+	return !f.of(row).Equal(before.Elem())
+}
+
+func (f *collectionField) of(row unsafe.Pointer) collection {
+	return reflect.NewAt(f.typ, unsafe.Add(row, f.offset)).Interface().(collection)
+}

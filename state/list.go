@@ -1,0 +1,117 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package state
+
+import (
+	"iter"
+
+	"github.com/weir-stream/weir/internal/ttl"
+)
+
+// List is an ordered list of T.
+type List[T any] struct {
+	items []T
+	// times has the time of the last write of each item, and is empty in a field without a time to live.
+	// Invariant: clock == nil or len(times) == len(items).
+	times []int64
+	clock *ttl.Clock `weir:"-"`
+	// oldest is at most the least of times, so that most calls need not look for what has expired.
+	oldest int64 `weir:"-"`
+}
+
+// Len is the number of elements.
+func (l *List[T]) Len() int { return len(l.items) }
+
+// Append adds an element at the end.
+func (l *List[T]) Append(v T) {
+	l.items = append(l.items, v)
+	if l.clock != nil {
+		l.times = append(l.times, l.clock.Now)
+	}
+}
+
+// At returns element i in place; it panics outside the list, as a slice does. For a time to live it is a read.
+func (l *List[T]) At(i int) *T {
+	p := &l.items[i]
+	l.read(i)
+	return p
+}
+
+// All yields the elements in place and in order; the list must not grow meanwhile.
+func (l *List[T]) All() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for i := range l.items {
+			l.read(i)
+			if !yield(&l.items[i]) {
+				return
+			}
+		}
+	}
+}
+
+// DeleteFunc removes the elements for which del is true, keeping the order.
+func (l *List[T]) DeleteFunc(del func(*T) bool) {
+	kept := 0
+	for i := range l.items {
+		if del(&l.items[i]) {
+			continue
+		}
+		if kept != i {
+			l.items[kept] = l.items[i]
+			if len(l.times) > 0 {
+				l.times[kept] = l.times[i]
+			}
+		}
+		kept++
+	}
+	clear(l.items[kept:])
+	l.items = l.items[:kept]
+	if len(l.times) > 0 {
+		l.times = l.times[:kept]
+	}
+}
+
+// Clear removes all elements.
+func (l *List[T]) Clear() { l.items, l.times = nil, nil }
+
+func (l *List[T]) read(i int) {
+	if l.clock != nil && l.clock.OnRead {
+		l.times[i] = l.clock.Now
+	}
+}
+
+// Expire drops the elements that have expired; elements written from now on get the time of c. It is for the engine: c
+// is the clock of the field.
+func (l *List[T]) Expire(c *ttl.Clock) {
+	l.clock = c
+	l.times = fitTimes(l.times, len(l.items), c.Now)
+	if !c.Expired(l.oldest) {
+		return
+	}
+	i := -1
+	l.DeleteFunc(func(*T) bool { i++; return c.Expired(l.times[i]) })
+	l.oldest = least(l.times, c.Now)
+}
+
+// fitTimes gives elements that were stored without a time, before the field had a time to live, the present one.
+func fitTimes(times []int64, n int, now int64) []int64 {
+	for len(times) < n {
+		times = append(times, now)
+	}
+	return times[:n]
+}
+
+// least is the least of times, or now if there is none.
+func least(times []int64, now int64) int64 {
+	for _, t := range times {
+		now = min(now, t)
+	}
+	return now
+}
+
+// OperatorList is state of a subtask, not of a key: on rescaling its elements are dealt out evenly. It is only valid in
+// the state struct of a step that is not keyed; List and Map only in keyed ones.
+type OperatorList[T any] struct{ List[T] }
+
+// UnionList is like OperatorList, but after a restore each subtask gets all elements.
+type UnionList[T any] struct{ List[T] }
