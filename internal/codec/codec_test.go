@@ -368,3 +368,22 @@ func TestConstantChildrenAreSmall(t *testing.T) {
 		t.Errorf("%d elements, rest %v, error %v", len(got[0]), rest, err)
 	}
 }
+
+// TestBytesAsDocumented has the examples of docs/formats/codec.md.
+func TestBytesAsDocumented(t *testing.T) {
+	t.Parallel()
+	nine := uint8(9)
+	for want, got := range map[string][]byte{
+		"11 05 00 02 01":                         must(For[int16]()).Append(nil, []int16{5, 7, 6}),
+		"10 ff":                                  must(For[int64]()).Append(nil, []int64{-1, -1}),
+		"05":                                     must(For[bool]()).Append(nil, []bool{true, false, true}),
+		"0400000000000000 11 01 00 02 61 626364": must(For[string]()).Append(nil, []string{"a", "bcd"}),
+		"02 10 09":                               must(For[*uint8]()).Append(nil, []*uint8{nil, &nine}),
+		"01 00 01 02 01":                         must(For[[]bool]()).Append(nil, [][]bool{nil, {}, {true}}),
+		"10 03 01 01 02 02":                      must(For[map[uint8]bool]()).Append(nil, []map[uint8]bool{{2: true, 1: false}}),
+	} {
+		if hex.EncodeToString(got) != strings.ReplaceAll(want, " ", "") {
+			t.Errorf("%x, want %s", got, want)
+		}
+	}
+}

@@ -32,17 +32,17 @@ func (e *encoder) maps(o *op, segs []seg, stride uintptr, n int) {
 	}
 	keys := reflect.MakeSlice(reflect.SliceOf(o.key.typ), total, total)
 	values := reflect.MakeSlice(reflect.SliceOf(o.elem.typ), total, total)
+	sorter := newEntries(o.key, keys, values)
+	iter := new(reflect.MapIter)
 	i = 0
 	for _, s := range segs {
 		for k := range s.n {
 			from := i
-			for iter := mapAt(o, s, stride, k).MapRange(); iter.Next(); i++ {
+			for iter.Reset(mapAt(o, s, stride, k)); iter.Next(); i++ {
 				keys.Index(i).SetIterKey(iter)
 				values.Index(i).SetIterValue(iter)
 			}
-			if i-from > 1 {
-				sort.Sort(newEntries(o.key, keys.Slice(from, i), values.Slice(from, i)))
-			}
+			sorter.sort(from, i)
 		}
 	}
 	e.children(o.key, []seg{{keys.UnsafePointer(), total}}, total)
@@ -88,17 +88,19 @@ func mapAt(o *op, s seg, stride uintptr, k int) reflect.Value {
 	return reflect.NewAt(o.typ, unsafe.Add(s.base, o.off+uintptr(k)*stride)).Elem()
 }
 
-// entries are the keys and values of one map, to be sorted. Keys that have no order of their own are in that of their
-// encoded form.
+// entries are the keys and values of all maps of a column; those of one at a time are sorted. Keys that have no order of
+// their own are in that of their encoded form.
 type entries struct {
 	swapKeys, swapValues func(i, j int)
 	compare              func(i, j int) int
-	encoded              [][]byte
-	n                    int
+	// encode is set, and encoded filled while sorting, if keys have no order of their own.
+	encode   func(i int) []byte
+	encoded  [][]byte
+	from, to int
 }
 
 func newEntries(p *plan, keys, values reflect.Value) *entries {
-	s := &entries{swapKeys: reflect.Swapper(keys.Interface()), swapValues: reflect.Swapper(values.Interface()), n: keys.Len()}
+	s := &entries{swapKeys: reflect.Swapper(keys.Interface()), swapValues: reflect.Swapper(values.Interface())}
 	switch k := p.typ.Kind(); {
 	case k == reflect.String:
 		s.compare = func(i, j int) int { return cmp.Compare(keys.Index(i).String(), keys.Index(j).String()) }
@@ -107,24 +109,38 @@ func newEntries(p *plan, keys, values reflect.Value) *entries {
 	case k >= reflect.Uint && k <= reflect.Uintptr:
 		s.compare = func(i, j int) int { return cmp.Compare(keys.Index(i).Uint(), keys.Index(j).Uint()) }
 	default:
-		s.encoded = make([][]byte, s.n)
-		for i := range s.encoded {
+		s.compare = func(i, j int) int { return bytes.Compare(s.encoded[i-s.from], s.encoded[j-s.from]) }
+		s.encode = func(i int) []byte {
 			e := encoder{scratch: new(scratch)}
 			e.columns(p, []seg{{keys.Index(i).Addr().UnsafePointer(), 1}}, 1)
-			s.encoded[i] = e.dst
+			return e.dst
 		}
-		s.compare = func(i, j int) int { return bytes.Compare(s.encoded[i], s.encoded[j]) }
 	}
 	return s
 }
 
+// sort sorts the entries from from to before to.
+func (s *entries) sort(from, to int) {
+	if to-from < 2 {
+		return
+	}
+	s.from, s.to = from, to
+	if s.encode != nil {
+		s.encoded = s.encoded[:0]
+		for i := from; i < to; i++ {
+			s.encoded = append(s.encoded, s.encode(i))
+		}
+	}
+	sort.Sort(s)
+}
+
 // Len, Less and Swap are sort.Interface.
-func (s *entries) Len() int           { return s.n }
-func (s *entries) Less(i, j int) bool { return s.compare(i, j) < 0 }
+func (s *entries) Len() int           { return s.to - s.from }
+func (s *entries) Less(i, j int) bool { return s.compare(s.from+i, s.from+j) < 0 }
 func (s *entries) Swap(i, j int) {
-	s.swapKeys(i, j)
-	s.swapValues(i, j)
-	if s.encoded != nil {
+	s.swapKeys(s.from+i, s.from+j)
+	s.swapValues(s.from+i, s.from+j)
+	if s.encode != nil {
 		s.encoded[i], s.encoded[j] = s.encoded[j], s.encoded[i]
 	}
 }

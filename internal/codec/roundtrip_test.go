@@ -5,6 +5,7 @@ package codec
 import (
 	"reflect"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,4 +100,25 @@ func TestDecodeOfEachPrefixFails(t *testing.T) {
 			t.Fatalf("seed %d: %v: skip: rest %v, error %v", seed, typ, rest, err)
 		}
 	}
+}
+
+func TestCodecIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	c := must(For[all]())
+	want := c.Append(nil, allRows())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			rows := make([]all, len(allRows()))
+			for range 50 {
+				if _, err := c.Decode(want, rows, Owned); err != nil {
+					t.Error(err)
+				}
+				if got := c.Append(nil, rows); string(got) != string(want) {
+					t.Error("other bytes")
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
