@@ -1,0 +1,141 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package storage_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
+)
+
+func removeAll(t *testing.T, dir string) {
+	t.Helper()
+	must(t, os.RemoveAll(dir))
+}
+
+func open(location string) storage.Objects { return storage.Files(storage.OS(), location) }
+
+// writeSavepoint writes one with its state below dir and returns its directory.
+func writeSavepoint(t *testing.T, l *storage.Leader, dir string, id int64) (string, *checkpoint.Metadata) {
+	t.Helper()
+	at := filepath.Join(dir, storage.SavepointName(l.Info().JobID, id))
+	o := open(at)
+	name := storage.StateName(id, "vertex", 0, 1)
+	w, err := o.NewWriter(t.Context(), name)
+	must(t, err)
+	b := stateContent(id)
+	_, err = w.Write(b)
+	must(t, err)
+	must(t, w.Close())
+	m := metadata(l, id, checkpoint.Savepoint, checkpoint.Segment{Checkpoint: id, Path: name, Size: int64(len(b)), Checksum: checkpoint.Checksum(b)})
+	if _, err := storage.WriteSavepoint(t.Context(), o, m); err != nil {
+		t.Fatal(err)
+	}
+	return at, m
+}
+
+func TestSavepointCanBeMoved(t *testing.T) {
+	dir := t.TempDir()
+	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
+	at, m := writeSavepoint(t, l, dir, 5)
+
+	// Written again by a JobMaster that doesn't know whether it succeeded; refused to one that has other contents.
+	_, err := storage.WriteSavepoint(t.Context(), open(at), m)
+	must(t, err)
+	other := *m
+	other.ID++
+	if _, err := storage.WriteSavepoint(t.Context(), open(at), &other); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a savepoint was overwritten: %v", err)
+	}
+
+	moved := dir + "/moved"
+	must(t, os.Rename(at, moved))
+	for _, path := range []string{moved, moved + "/", moved + "/_metadata"} {
+		s, err := storage.OpenSnapshot(t.Context(), open, path, verify)
+		must(t, err)
+		if files := s.Metadata.Files(); len(files) != 1 || !strings.HasPrefix(files[0], moved+"/state/") {
+			t.Errorf("%s: files %v", path, files)
+		}
+	}
+	must(t, storage.Dispose(t.Context(), open(moved)))
+	if _, err := os.Stat(moved); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is left: %v", err)
+	}
+}
+
+func TestSavepointNeedsNothingOutside(t *testing.T) {
+	dir := t.TempDir()
+	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
+	m := metadata(l, 1, checkpoint.Savepoint, checkpoint.Segment{Path: "/elsewhere/state/1"})
+	if _, err := storage.WriteSavepoint(t.Context(), open(dir+"/s"), m); err == nil {
+		t.Error("a savepoint refers to a file outside")
+	}
+}
+
+func TestDamagedSavepointIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
+	at, m := writeSavepoint(t, l, dir, 5)
+	state := filepath.Join(at, m.Files()[0])
+	must(t, os.Truncate(state, 7))
+	if _, err := storage.OpenSnapshot(t.Context(), open, at, verify); !errors.Is(err, checkpoint.ErrCorrupt) || !strings.Contains(err.Error(), state) {
+		t.Errorf("cut state: %v", err)
+	}
+	must(t, os.Remove(state))
+	if _, err := storage.OpenSnapshot(t.Context(), open, at, verify); !errors.Is(err, checkpoint.ErrCorrupt) || !strings.Contains(err.Error(), state) {
+		t.Errorf("missing state: %v", err)
+	}
+}
+
+func TestOpenSnapshotOfRuns(t *testing.T) {
+	dir := t.TempDir()
+	ckpt := dir + "/ckpt"
+	r := newRun(t, storage.NewStore(open(ckpt)), "job")
+	l, _ := lead(t, r, "a")
+	if _, err := storage.OpenSnapshot(t.Context(), open, ckpt, verify); err == nil || !strings.Contains(err.Error(), "no complete checkpoint") {
+		t.Errorf("a run without checkpoints: %v", err)
+	}
+	if _, err := storage.OpenSnapshot(t.Context(), open, dir, verify); !errors.Is(err, storage.ErrNotSnapshot) {
+		t.Errorf("a directory of something else: %v", err)
+	}
+	_, err := take(t.Context(), l, 1)
+	must(t, err)
+	_, err = take(t.Context(), l, 2)
+	must(t, err)
+
+	s, err := storage.OpenSnapshot(t.Context(), open, ckpt, verify)
+	must(t, err)
+	if s.Metadata.ID != 2 || !strings.HasPrefix(s.Metadata.Files()[0], r.Location()+"/state/") {
+		t.Errorf("opened %d with %v", s.Metadata.ID, s.Metadata.Files())
+	}
+	again, err := storage.OpenSnapshot(t.Context(), open, s.Path, verify)
+	must(t, err)
+	if again.Metadata.ID != 2 {
+		t.Errorf("by its own path: %d", again.Metadata.ID)
+	}
+	byRun, err := storage.OpenSnapshot(t.Context(), open, r.Location(), verify)
+	must(t, err)
+	if byRun.Metadata.ID != 2 || byRun.Path != s.Path {
+		t.Errorf("by the run: %d, %s", byRun.Metadata.ID, byRun.Path)
+	}
+}
+
+func TestDiscardSavepoint(t *testing.T) {
+	dir := t.TempDir()
+	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
+	at, _ := writeSavepoint(t, l, dir, 5)
+	if err := storage.DiscardSavepoint(t.Context(), open(at)); err == nil {
+		t.Error("a whole savepoint was discarded")
+	}
+	must(t, os.Remove(at+"/_metadata"))
+	must(t, storage.DiscardSavepoint(t.Context(), open(at)))
+	if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is left: %v", err)
+	}
+}
