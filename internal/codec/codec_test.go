@@ -228,6 +228,23 @@ func TestTypesThatCannotBeEncoded(t *testing.T) {
 			}
 		}
 	}
+	deep := reflect.TypeFor[int]()
+	for range depthMax {
+		deep = reflect.SliceOf(deep)
+	}
+	if err := Check(deep); err == nil || !strings.Contains(err.Error(), "nested deeper than 64 types") {
+		t.Errorf("deep type: %v", err)
+	}
+	if err := Check(deep.Elem()); err != nil {
+		t.Error(err)
+	}
+	many := make([]reflect.StructField, fieldsMax+1)
+	for i := range many {
+		many[i] = reflect.StructField{Name: fmt.Sprint("F", i), Type: reflect.TypeFor[bool]()}
+	}
+	if err := Check(reflect.StructOf(many)); err == nil || !strings.Contains(err.Error(), "more than 4096 fields") {
+		t.Errorf("wide type: %v", err)
+	}
 	for _, typ := range []reflect.Type{reflect.TypeFor[all](), reflect.TypeFor[url.URL](), reflect.TypeFor[[]*netip.Prefix](), reflect.TypeFor[int]()} {
 		if err := Check(typ); err != nil {
 			t.Error(err)
@@ -350,6 +367,24 @@ func TestDamagedCountsAllocateLittle(t *testing.T) {
 		}
 		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<16 {
 			t.Errorf("%s: %d bytes allocated", name, got)
+		}
+	}
+}
+
+func TestLengthsOfAllWidths(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		S string
+		B []byte
+		_ int
+	}
+	c := must(For[row]())
+	for _, size := range []int{0, 1, 255, 256, 65535, 65536, 1 << 20} {
+		rows := []row{{S: strings.Repeat("s", size), B: make([]byte, size)}, {}, {S: "t", B: []byte("u")}}
+		got := make([]row, len(rows))
+		rest, err := c.Decode(c.Append(nil, rows), got, Owned)
+		if err != nil || len(rest) > 0 || !reflect.DeepEqual(got, rows) {
+			t.Errorf("%d bytes: rest %d, error %v", size, len(rest), err)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestWidening(t *testing.T) {
 	checkWidened[int8, int64](t, []int8{-128, 0, 127}, []int64{-128, 0, 127})
 	checkWidened[uint8, int16](t, []uint8{0, 255}, []int16{0, 255})
 	checkWidened[uint8, uint64](t, []uint8{200, 255}, []uint64{200, 255})
-	checkWidened[uint32, int](t, []uint32{1 << 31, 1<<32 - 1}, []int{1 << 31, 1<<32 - 1})
+	checkWidened[uint32, int64](t, []uint32{1 << 31, 1<<32 - 1}, []int64{1 << 31, 1<<32 - 1})
 	checkWidened[int16, int32](t, []int16{-1}, []int32{-1})
 	checkWidened[[3]uint8, [3]uint16](t, [][3]uint8{{1, 2, 255}}, [][3]uint16{{1, 2, 255}})
 	checkWidened[map[uint8]int8, map[int16]time.Duration](t, []map[uint8]int8{{255: -1}}, []map[int16]time.Duration{{255: -1}})
@@ -201,11 +201,24 @@ func TestEverySchemaReadsItself(t *testing.T) {
 	if err := s.CanRead(s); err != nil {
 		t.Error(err)
 	}
-	twice := []byte{schemaVersion, byte(Struct), 2, 1, 'A', byte(Bool), 1, 'A', byte(Bool)}
-	if _, err := UnmarshalSchema(twice); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("two fields of one name: error %v", err)
-	}
-	if _, err := UnmarshalSchema(append([]byte{schemaVersion}, strings.Repeat(string(rune(Slice)), 1000)...)); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("nested without end: error %v", err)
+}
+
+func TestDamagedSchemas(t *testing.T) {
+	t.Parallel()
+	for want, data := range map[string]string{
+		"unknown version":      "\x02\x01",
+		"version":              "",
+		"kind(21) is unknown":  "\x01\x15",
+		"kind(0) is unknown":   "\x01\x11\x00",
+		"field \"A\" twice":    "\x01\x10\x02\x01A\x01\x01A\x01",
+		"nested deeper":        "\x01" + strings.Repeat("\x11", 1000),
+		"struct of 4097 field": "\x01\x10\x81\x20",
+		"array of 1844674407":  "\x01\x0f\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01",
+		"ends early":           "\x01\x10\x01\x7fA",
+		"1 bytes too many":     "\x01\x01\x01",
+	} {
+		if s, err := UnmarshalSchema([]byte(data)); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: schema %v, error %v, want %q", data, s, err, want)
+		}
 	}
 }
