@@ -15,6 +15,8 @@ type Metrics struct {
 	RecordsIn, RecordsOut, LateDropped atomic.Int64
 	// Watermark is that of the operator; MinWatermark before the first.
 	Watermark atomic.Int64
+	// Holder names the split that holds back the watermark of a source; nil or empty where none does.
+	Holder atomic.Pointer[string]
 
 	mu struct {
 		sync.Mutex
@@ -72,4 +74,12 @@ func (m *Metrics) Gauges() map[string]float64 {
 		all[name] = f()
 	}
 	return all
+}
+
+// hold says which split holds back the watermark.
+func (m *Metrics) hold(split string) {
+	if old := m.Holder.Load(); old == nil && split == "" || old != nil && *old == split {
+		return
+	}
+	m.Holder.Store(&split)
 }
