@@ -104,6 +104,8 @@ var layers = []layer{
 		"internal/rest", "internal/codec", "internal/keys", "internal/invariants",
 	}},
 
+	{"internal/console", []string{"element", "internal/graph"}},
+
 	// What puts the parts together.
 	{"weir", []string{
 		"stream", "aggregate", "window", "watermark", "state", "serializer", "element", "connector", "format",

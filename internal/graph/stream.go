@@ -4,7 +4,6 @@ package graph
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/operator"
@@ -81,6 +80,8 @@ type OutputConfig struct {
 	Senders []exchange.Sender
 	// Subtask is that of the producer.
 	Subtask int
+	// Partitioning is that of the edge after parallelism was settled.
+	Partitioning exchange.Partitioning
 	// KeyGroups is the max parallelism of the consumer.
 	KeyGroups int
 	// RowsMax bounds the rows of a batch; zero leaves it to the type.
@@ -94,26 +95,12 @@ type SourceSpec struct {
 	NewEnumerator func(ctx context.Context, rt EnumeratorRuntime, restored []byte) (Enumerator, error)
 }
 
-// EnumeratorRuntime is how an enumerator reaches its readers; it may be used from any goroutine.
-type EnumeratorRuntime interface {
-	// Readers is the number of subtasks that read.
-	Readers() int
-	// Assign sends encoded splits to a reader; AddSplits of its operator decodes them.
-	Assign(reader int, splits []byte)
-	NoMoreSplits(reader int)
-	Fail(err error)
-	Logger() *slog.Logger
-}
-
-// Enumerator is connector.Enumerator with splits and state encoded. One goroutine calls it.
-type Enumerator interface {
-	Assigned(reader int, splits []byte) error
-	Start(ctx context.Context) error
-	ReaderReady(reader int) error
-	AddBack(splits []byte, reader int) error
-	Snapshot(checkpoint int64) ([]byte, error)
-	Close() error
-}
+// What a source and a sink have on the JobMaster is made by their operators, which know the types.
+type (
+	EnumeratorRuntime = operator.EnumeratorRuntime
+	Enumerator        = operator.Enumerator
+	Committer         = operator.Committer
+)
 
 // SinkSpec is the part of a sink that lives on the JobMaster.
 type SinkSpec struct {
@@ -121,13 +108,6 @@ type SinkSpec struct {
 	NewCommitter func(ctx context.Context) (Committer, error)
 	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
 	Probe func(ctx context.Context, jobID string) error
-}
-
-// Committer is connector.Committer with committables encoded, as SinkOperator.Prepared returns them, one element for each
-// subtask.
-type Committer interface {
-	Commit(ctx context.Context, prepared [][]byte) error
-	Close() error
 }
 
 // Flag is an argument that build read.

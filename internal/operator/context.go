@@ -39,6 +39,9 @@ func (c *Context) Output[V any](tag string, v V) {
 		}
 		return
 	}
+	if c.rt.Tap != nil {
+		c.rt.Tap(tag, v)
+	}
 	if s.emit != nil {
 		s.emit.At(c.at)
 		s.emit.Emit(v)

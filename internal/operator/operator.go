@@ -145,6 +145,8 @@ type Runtime struct {
 	Restored statebackend.Reader
 	// Canceled is closed when the attempt is to end; whoever blocks returns then.
 	Canceled <-chan struct{}
+	// Tap, if set, sees all that goes to side outputs, read or not; for test kits.
+	Tap func(tag string, v any)
 }
 
 // SourceOperator is an operator without inputs that the task polls.
