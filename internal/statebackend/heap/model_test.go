@@ -173,7 +173,7 @@ func (m *machine[K, S]) decide(t *rapid.T, i int, complete bool) {
 
 // check restores a checkpoint at several parallelisms and compares the rows with the model when it began.
 func (m *machine[K, S]) check(t *rapid.T, id int64) {
-	for _, parallelism := range []int{1, 3} {
+	for _, parallelism := range []int{1 + int(id)%3, 4} {
 		got := map[K][]int64{}
 		for subtask := range parallelism {
 			r, err := m.store.Reader(id, parallelism, subtask)
@@ -196,8 +196,8 @@ func (m *machine[K, S]) check(t *rapid.T, id int64) {
 				t.Fatal(err)
 			}
 		}
-		if d := cmp.Diff(m.frozen[id], got); d != "" {
-			t.Fatalf("checkpoint %d (base %v) restored at parallelism %d:\n%s", id, m.table.Base(), parallelism, d)
+		if want := m.frozen[id]; !maps.EqualFunc(got, want, slices.Equal) {
+			t.Fatalf("checkpoint %d (base %v) restored at parallelism %d:\n%s", id, m.table.Base(), parallelism, cmp.Diff(want, got))
 		}
 	}
 }
@@ -207,8 +207,8 @@ func (m *machine[K, S]) compare(t *rapid.T) {
 	for k, row := range m.table.All() {
 		got[*k] = m.kind.read(row)
 	}
-	if d := cmp.Diff(m.model, got); d != "" {
-		t.Fatal(d)
+	if !maps.EqualFunc(got, m.model, slices.Equal) {
+		t.Fatal(cmp.Diff(m.model, got))
 	}
 	if n := m.table.Size().Rows; n != int64(len(m.model)) {
 		t.Fatalf("Size has %d rows, the model %d", n, len(m.model))

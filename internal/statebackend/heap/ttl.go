@@ -239,7 +239,7 @@ func (x *expiry[K, S]) expire(sg *segment[K, S], i int) (gone bool) {
 	return gone
 }
 
-// drop makes the row in slot i a tombstone if nothing is left of it.
+// drop makes the row in slot i, which the scan of the running snapshot has come to, a tombstone if nothing is left of it.
 func (x *expiry[K, S]) drop(t *Table[K, S], sg *segment[K, S], i int) bool {
 	if !x.expire(sg, i) {
 		return false
@@ -249,6 +249,9 @@ func (x *expiry[K, S]) drop(t *Table[K, S], sg *segment[K, S], i int) bool {
 	sg.dirty = t.epoch
 	sg.live--
 	t.bury(sg, i)
+	if !t.snap.full {
+		t.hold(sg, i)
+	}
 	return true
 }
 
