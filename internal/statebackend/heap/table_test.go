@@ -521,3 +521,30 @@ func TestCorruptBlocks(t *testing.T) {
 		t.Errorf("only %d of 2000 corrupt blocks were found out", failed)
 	}
 }
+
+// Checkpoints of which nobody says what became of them are taken for aborted in the end.
+func TestUndecidedCheckpointsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newRig[int64](t)
+	m := statebackend.NewMemory(testGroups)
+	r.write(1, set(1))
+	for id := range int64(100) {
+		if err := m.Take(statebackend.Checkpoint{ID: id + 1}, 1, 0, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(r.chain.undecided); n != undecidedMax {
+		t.Errorf("%d checkpoints are undecided", n)
+	}
+	r.completed(1)
+	if len(r.chain.completed.ids) != 0 {
+		t.Error("a checkpoint taken for aborted completed")
+	}
+	r.completed(99)
+	if err := m.Take(statebackend.Checkpoint{ID: 200}, 1, 0, r); err != nil {
+		t.Fatal(err)
+	}
+	if base := r.Base(); !slices.Equal(base, []int64{99}) {
+		t.Errorf("base %v, want [99]", base)
+	}
+}
