@@ -21,9 +21,9 @@ type CoFuncs[A, B, U, C any] struct {
 // CoProcess calls one function for the records of each of two inputs, never both at once.
 func CoProcess[A, B, U, C any](bind func(*Context) *C, funcs func() CoFuncs[A, B, U, C]) Step {
 	return Step{Inputs: 2, New: func() Operator {
-		p := &coProcessor[A, B, U, C]{funcs: funcs()}
+		p := &coProcessor[A, B, U, C]{funcs: funcs(), merger: watermerge.New(2)}
+		p.life = lifecycle{start: p.funcs.Open, stop: p.funcs.Close}
 		p.c = bind(&p.ctx)
-		p.merger = watermerge.New(2)
 		return p
 	}}
 }
@@ -31,6 +31,7 @@ func CoProcess[A, B, U, C any](bind func(*Context) *C, funcs func() CoFuncs[A, B
 type coProcessor[A, B, U, C any] struct {
 	base[U]
 	funcs  CoFuncs[A, B, U, C]
+	life   lifecycle
 	c      *C
 	emit   *element.Out[U]
 	merger *watermerge.Merger
@@ -52,13 +53,11 @@ func (p *coProcessor[A, B, U, C]) Open(ctx context.Context, rt *Runtime) error {
 		return err
 	}
 	p.emit = p.emitter()
-	return p.life().open(ctx, rt)
+	return p.life.open(ctx, rt)
 }
 
-func (p *coProcessor[A, B, U, C]) life() lifecycle { return lifecycle{p.funcs.Open, p.funcs.Close} }
-
 // Close closes the user's value.
-func (p *coProcessor[A, B, U, C]) Close() error { return p.life().close(p.rt) }
+func (p *coProcessor[A, B, U, C]) Close() error { return p.life.close(p.rt) }
 
 func (p *coProcessor[A, B, U, C]) process1(b *element.Batch[A]) (err error) {
 	defer guard(&p.rt.Info, &err)

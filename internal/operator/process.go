@@ -56,7 +56,7 @@ func Process[T, U, C any](bind func(*Context) *C, funcs func() Funcs[T, U, C]) S
 	return stateless(func() Operator {
 		p := &processor[T, U]{}
 		fs := funcs()
-		p.life = lifecycle{fs.Open, fs.Close}
+		p.life = lifecycle{start: fs.Open, stop: fs.Close}
 		c := bind(&p.ctx)
 		p.f = func(b *element.Batch[T], p *processor[T, U]) error {
 			return eachRow(b, &p.base, p.emit, c, fs.Process)
@@ -84,13 +84,16 @@ func eachRow[T, U, C any](
 	return nil
 }
 
-// lifecycle is what the rich forms of user functions add. Both may be nil.
+// lifecycle is what the rich forms of user functions add. Both functions may be nil.
 type lifecycle struct {
 	start func(ctx context.Context, rt *Runtime) error
 	stop  func() error
+	// started is set once start was called, also if it failed.
+	started bool
 }
 
-func (l lifecycle) open(ctx context.Context, rt *Runtime) (err error) {
+func (l *lifecycle) open(ctx context.Context, rt *Runtime) (err error) {
+	l.started = true
 	if l.start == nil {
 		return nil
 	}
@@ -101,9 +104,9 @@ func (l lifecycle) open(ctx context.Context, rt *Runtime) (err error) {
 	return nil
 }
 
-// close is called also after a failed open, and before any; rt may be nil then.
-func (l lifecycle) close(rt *Runtime) (err error) {
-	if l.stop == nil || rt == nil {
+// close calls stop if start was called before.
+func (l *lifecycle) close(rt *Runtime) (err error) {
+	if l.stop == nil || !l.started {
 		return nil
 	}
 	defer guard(&rt.Info, &err)

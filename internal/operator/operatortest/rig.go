@@ -65,9 +65,12 @@ func newRig(c Case, m mode, seed uint64) *rig {
 	}
 	return &rig{
 		c: c, m: m, random: rand.New(rand.NewPCG(seed, 1)), groups: groups,
-		store: statebackend.NewMemory(groups), now: time.Unix(1_000_000, 0), at: make([]int, len(c.Inputs)),
+		store: statebackend.NewMemory(groups), now: Start(), at: make([]int, len(c.Inputs)),
 	}
 }
+
+// Start is the time at which the clock of every run begins.
+func Start() time.Time { return time.Unix(1_000_000, 0) }
 
 // start makes and opens the subtasks, from the completed checkpoint if there is one.
 func (r *rig) start(parallelism int) error {
@@ -321,6 +324,7 @@ func (r *rig) crash(parallelism int) error {
 	r.running = nil
 	r.crashes++
 	lines := 0
+	r.now = Start()
 	clear(r.at)
 	if c := r.completed; c != nil {
 		copy(r.at, c.at)

@@ -1,0 +1,336 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/keys"
+	"github.com/weir-stream/weir/internal/statebackend"
+	"github.com/weir-stream/weir/internal/statebackend/heap"
+	"github.com/weir-stream/weir/internal/watermerge"
+)
+
+// Timer is a timer that fired.
+type Timer struct {
+	At         time.Time
+	Processing bool
+}
+
+// KeyedFuncs are the functions of a keyed process step; one value is made for each subtask. Open, OnTimer and Close may
+// be nil.
+type KeyedFuncs[S, T, U, C any] struct {
+	Open    func(ctx context.Context, rt *Runtime) error
+	Process func(st *S, ctx *C, in *T, out *element.Out[U]) error
+	OnTimer func(st *S, ctx *C, t Timer, out *element.Out[U]) error
+	Close   func() error
+}
+
+// KeyedProcess calls Process with the row of the record's key, and OnTimer with that of the timer's. It fails if rows
+// of S can't be stored, or K can't be a key. bind makes the context of the API around that of the step, once a subtask.
+func KeyedProcess[K comparable, S, T, U, C any](
+	key func(*T) K, bind func(*KeyedContext[K]) *C, funcs func() KeyedFuncs[S, T, U, C],
+) (Step, error) {
+	kind, err := newKeyedKind[K, S]()
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{Inputs: 1, States: kind.states, New: func() Operator {
+		f := funcs()
+		p := newKeyedProcessor[K, S, U](kind, bind, lifecycle{start: f.Open, stop: f.Close}, f.OnTimer)
+		p.ports = []Port{PortOf[T](&keyedInput[K, S, T, U, C]{p, p, key, f.Process})}
+		return p
+	}}, nil
+}
+
+// KeyedCoFuncs are the functions of a keyed process step with two inputs; one value is made for each subtask. Open,
+// OnTimer and Close may be nil.
+type KeyedCoFuncs[S, A, B, U, C any] struct {
+	Open     func(ctx context.Context, rt *Runtime) error
+	Process1 func(st *S, ctx *C, in *A, out *element.Out[U]) error
+	Process2 func(st *S, ctx *C, in *B, out *element.Out[U]) error
+	OnTimer  func(st *S, ctx *C, t Timer, out *element.Out[U]) error
+	Close    func() error
+}
+
+// KeyedCoProcess is KeyedProcess with two inputs, whose functions share the row of a key and are never called at once.
+func KeyedCoProcess[K comparable, S, A, B, U, C any](
+	key1 func(*A) K, key2 func(*B) K, bind func(*KeyedContext[K]) *C, funcs func() KeyedCoFuncs[S, A, B, U, C],
+) (Step, error) {
+	kind, err := newKeyedKind[K, S]()
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{Inputs: 2, States: kind.states, New: func() Operator {
+		f, m := funcs(), watermerge.New(2)
+		p := newKeyedProcessor[K, S, U](kind, bind, lifecycle{start: f.Open, stop: f.Close}, f.OnTimer)
+		p.ports = []Port{
+			PortOf[A](&keyedInput[K, S, A, U, C]{merged{0, m, p}, p, key1, f.Process1}),
+			PortOf[B](&keyedInput[K, S, B, U, C]{merged{1, m, p}, p, key2, f.Process2}),
+		}
+		return p
+	}}, nil
+}
+
+// keyedKind is what all subtasks of a keyed process step share.
+type keyedKind[K comparable] struct {
+	hash   func(*K) uint64
+	states []statebackend.Spec
+}
+
+func newKeyedKind[K comparable, S any]() (keyedKind[K], error) {
+	hash, err := keys.HasherFor[K]()
+	if err != nil {
+		return keyedKind[K]{}, err
+	}
+	rows, err := rowsSpec[K, S]()
+	timers, err2 := timersSpec[K]()
+	seen, err3 := watermarkSpec()
+	return keyedKind[K]{hash, []statebackend.Spec{rows, timers, seen}}, errors.Join(err, err2, err3)
+}
+
+// keyedProcessor is the step without its inputs.
+type keyedProcessor[K comparable, S, U, C any] struct {
+	base[U]
+	kind    keyedKind[K]
+	key     KeyedContext[K]
+	c       *C
+	life    lifecycle
+	onTimer func(st *S, ctx *C, t Timer, out *element.Out[U]) error
+	ports   []Port
+	emit    *element.Out[U]
+	scratch []uint64
+
+	table  *heap.Table[K, S]
+	timers *heap.Timers[K]
+	seen   *heap.Watermarks
+	// current is the watermark of the subtask, furthest the latest that a key group saw before the restore. While
+	// current < furthest, the watermark of a call is that of its key group.
+	current, furthest int64
+	// woken is the time that Tick was last asked for, in Unix nanoseconds; zero where it was not.
+	woken int64
+}
+
+var _ Operator = (*keyedProcessor[int, int, int, int])(nil)
+
+func newKeyedProcessor[K comparable, S, U, C any](
+	kind keyedKind[K], bind func(*KeyedContext[K]) *C, life lifecycle,
+	onTimer func(st *S, ctx *C, t Timer, out *element.Out[U]) error,
+) *keyedProcessor[K, S, U, C] {
+	p := &keyedProcessor[K, S, U, C]{kind: kind, life: life, onTimer: onTimer}
+	p.key.Context = &p.ctx
+	p.c = bind(&p.key)
+	return p
+}
+
+// Port is one of the inputs.
+func (p *keyedProcessor[K, S, U, C]) Port(input int) Port { return p.ports[input] }
+
+// Open makes the state, restores it, and opens the user's value.
+func (p *keyedProcessor[K, S, U, C]) Open(ctx context.Context, rt *Runtime) (err error) {
+	if err := p.base.Open(ctx, rt); err != nil {
+		return err
+	}
+	p.emit = p.emitter()
+	p.current, p.furthest = element.MinWatermark, element.MinWatermark
+	if p.table, err = heap.NewTable[K, S](tableConfig(stateName, rt)); err != nil {
+		return err
+	}
+	if p.timers, err = heap.NewTimers[K](tableConfig(heap.TimersName, rt)); err != nil {
+		return err
+	}
+	if p.seen, err = heap.NewWatermarks(rt.KeyGroups()); err != nil {
+		return err
+	}
+	if p.onTimer != nil {
+		p.key.timers = p.timers
+	}
+	if rt.Restored != nil {
+		if err := p.restore(rt.Restored); err != nil {
+			return err
+		}
+	}
+	return p.life.open(ctx, rt)
+}
+
+func (p *keyedProcessor[K, S, U, C]) restore(from statebackend.Reader) error {
+	p.table.SetNow(p.rt.Now().UnixNano())
+	for _, s := range p.States() {
+		if err := s.Restore(from); err != nil {
+			return err
+		}
+	}
+	for groups, g := p.rt.KeyGroups(), 0; g < groups.Len(); g++ {
+		p.furthest = max(p.furthest, p.seen.Seen(groups.First+g))
+	}
+	p.schedule()
+	return nil
+}
+
+// States lists rows, timers and watermarks.
+func (p *keyedProcessor[K, S, U, C]) States() []statebackend.State {
+	return []statebackend.State{p.table, p.timers, p.seen}
+}
+
+// Close closes the user's value and gives the memory back.
+func (p *keyedProcessor[K, S, U, C]) Close() error {
+	err := p.life.close(p.rt)
+	if p.table != nil {
+		err = errors.Join(err, p.table.Close())
+	}
+	if p.timers != nil {
+		err = errors.Join(err, p.timers.Close())
+	}
+	return err
+}
+
+// enter prepares the context for a call; the key is set.
+func (p *keyedProcessor[K, S, U, C]) enter(h uint64, at int64, isNew bool) {
+	k := &p.key
+	k.hash, k.isNew, k.deleted = h, isNew, false
+	p.ctx.at = at
+	p.emit.At(at)
+	if p.current < p.furthest {
+		group, _ := keys.Group(h, p.rt.MaxParallelism)
+		p.ctx.watermark = p.seen.Seen(group)
+	}
+}
+
+// Watermark fires the event-time timers that are due, in order of time, then of the hash of their keys, and passes it on.
+func (p *keyedProcessor[K, S, U, C]) Watermark(at int64) (err error) {
+	defer guard(&p.rt.Info, &err)
+	p.note(at)
+	p.current = at
+	p.seen.Advance(at)
+	if err := p.fire(heap.EventTime, at); err != nil {
+		return err
+	}
+	return p.passWatermark(at)
+}
+
+// Tick fires the processing-time timers that are due.
+func (p *keyedProcessor[K, S, U, C]) Tick(now time.Time) (err error) {
+	defer guard(&p.rt.Info, &err)
+	if p.woken != 0 && p.woken <= now.UnixNano() {
+		p.woken = 0
+	}
+	p.key.rescheduled = true
+	return p.fire(heap.ProcessingTime, now.UnixNano())
+}
+
+// fire calls OnTimer for all timers up to a time, also for those that are registered meanwhile.
+func (p *keyedProcessor[K, S, U, C]) fire(d heap.Domain, until int64) error {
+	if p.onTimer == nil {
+		return nil
+	}
+	if p.table.HasTTL() {
+		p.table.SetNow(p.rt.Now().UnixNano())
+	}
+	for {
+		t, ok := p.timers.Pop(d, until)
+		if !ok {
+			return p.settle()
+		}
+		if err := p.fireOne(d, t); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *keyedProcessor[K, S, U, C]) fireOne(d heap.Domain, t heap.Timer[K]) error {
+	p.key.key = t.Key
+	row, isNew := p.table.Row(t.Hash, &p.key.key)
+	at := t.Time
+	if d == heap.ProcessingTime {
+		at = element.NoTime
+	}
+	p.enter(t.Hash, at, isNew)
+	p.table.Enter(row)
+	timer := Timer{At: time.Unix(0, t.Time).UTC(), Processing: d == heap.ProcessingTime}
+	if err := p.onTimer(row, p.c, timer, p.emit); err != nil {
+		return p.rt.failed(err)
+	}
+	p.table.Leave(row)
+	// A timer may outlive its row. Lending it a zero one must not bring the row back, unless the call wrote to it.
+	if p.key.deleted || isNew && reflect.ValueOf(row).Elem().IsZero() {
+		p.table.Delete(t.Hash, &p.key.key)
+	}
+	return nil
+}
+
+// settle ends a round of calls: what was emitted is sent on, and the next processing-time timer is asked for.
+func (p *keyedProcessor[K, S, U, C]) settle() error {
+	if p.key.rescheduled {
+		p.schedule()
+	}
+	return p.flush(p.emit)
+}
+
+func (p *keyedProcessor[K, S, U, C]) schedule() {
+	p.key.rescheduled = false
+	if at, ok := p.timers.Next(heap.ProcessingTime); ok && (p.woken == 0 || at < p.woken) {
+		p.woken = at
+		p.rt.WakeAt(time.Unix(0, at))
+	}
+}
+
+// keyedInput is one input of a keyedProcessor.
+type keyedInput[K comparable, S, T, U, C any] struct {
+	control
+	p   *keyedProcessor[K, S, U, C]
+	key func(*T) K
+	f   func(st *S, ctx *C, in *T, out *element.Out[U]) error
+}
+
+// Process handles a batch.
+func (in *keyedInput[K, S, T, U, C]) Process(b *element.Batch[T]) (err error) {
+	p := in.p
+	defer guard(&p.rt.Info, &err)
+	p.received(b.Len())
+	hashes, err := hashed(b, in.key, p.kind.hash, p.rt, &p.scratch)
+	if err != nil {
+		return err
+	}
+	if p.table.HasTTL() {
+		p.table.SetNow(p.rt.Now().UnixNano())
+	}
+	if err := in.each(b.Rows(), b.Times(), hashes); err != nil {
+		return err
+	}
+	return p.settle()
+}
+
+func (in *keyedInput[K, S, T, U, C]) each(rows []T, times []int64, hashes []uint64) error {
+	p, key, f := in.p, in.key, in.f
+	table, ctx, emit, timed := p.table, p.c, p.emit, p.table.HasTTL()
+	at := int64(element.NoTime)
+	hashes = hashes[:len(rows)]
+	for i := range rows {
+		if i%heap.PrefetchGroup == 0 {
+			table.Prefetch(hashes[i:])
+		}
+		if times != nil {
+			at = times[i]
+		}
+		p.key.key = key(&rows[i])
+		row, isNew := table.Row(hashes[i], &p.key.key)
+		p.enter(hashes[i], at, isNew)
+		if timed {
+			table.Enter(row)
+		}
+		if err := f(row, ctx, &rows[i], emit); err != nil {
+			return p.rt.failed(err)
+		}
+		if timed {
+			table.Leave(row)
+		}
+		if p.key.deleted {
+			table.Delete(hashes[i], &p.key.key)
+		}
+	}
+	return nil
+}
