@@ -201,8 +201,7 @@ func (s *source[T, S, E]) advance(now time.Time, nothing bool) error {
 		return err
 	}
 	if nothing {
-		at, ok := s.keeper.wake(false)
-		s.wakes.own(at, ok)
+		s.wakes.own(s.keeper.wake())
 	}
 	return nil
 }

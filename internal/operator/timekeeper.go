@@ -29,6 +29,8 @@ type timekeeper[T any] struct {
 	idle bool
 	// period is when the generators were last asked, active when there was last a split or a record.
 	period, active time.Time
+	// pending is set while there are records behind which no watermark was looked for.
+	pending bool
 	// blocked is the time spent in sending, which idleness does not count.
 	blocked time.Duration
 }
@@ -82,6 +84,7 @@ func (k *timekeeper[T]) send(id string, b *element.Batch[T]) error {
 		return err
 	}
 	s.track.Batch(b)
+	k.pending = true
 	if k.idle {
 		k.idle = false
 		if err := k.step.Status(false); err != nil {
@@ -102,7 +105,7 @@ func (k *timekeeper[T]) advance(now time.Time, ranIdle bool) error {
 	if k.at == element.MaxWatermark || !ranIdle && now.Sub(k.period) < watermarkInterval {
 		return nil
 	}
-	k.period = now
+	k.period, k.pending = now, false
 	for _, s := range k.splits {
 		s.track.Period()
 	}
@@ -151,10 +154,10 @@ func (k *timekeeper[T]) least(now time.Time) (at int64, holder string, idle bool
 	return at, holder, idle
 }
 
-// wake returns when advance has something to do next, if no record comes: the next split goes idle, or, where pending
-// is set, a watermark held back by the interval is due. ok is false where there is nothing.
-func (k *timekeeper[T]) wake(pending bool) (at time.Time, ok bool) {
-	if pending {
+// wake returns when advance has something to do next, if no record comes: a watermark held back by the interval is due,
+// or the next split goes idle. ok is false where there is nothing.
+func (k *timekeeper[T]) wake() (at time.Time, ok bool) {
+	if k.pending {
 		at, ok = k.period.Add(watermarkInterval), true
 	}
 	after := k.strategy.IdleAfter()

@@ -22,9 +22,8 @@ type timestamps[T any] struct {
 	keeper   *timekeeper[T]
 	batch    *element.Batch[T]
 	spare    []int64
-	// pending is set while the interval holds a watermark back; woken is the time that Tick was last asked for.
-	pending bool
-	woken   time.Time
+	// woken is the time that Tick was last asked for; zero where it was not.
+	woken time.Time
 }
 
 var _ Operator = (*timestamps[int])(nil)
@@ -53,7 +52,6 @@ func (s *timestamps[T]) Process(b *element.Batch[T]) (err error) {
 	if err := s.keeper.send("", b); err != nil {
 		return err
 	}
-	s.pending = true
 	return s.advance(s.rt.Now())
 }
 
@@ -61,9 +59,7 @@ func (s *timestamps[T]) advance(now time.Time) error {
 	if err := s.keeper.advance(now, false); err != nil {
 		return err
 	}
-	s.pending = s.pending && !s.keeper.period.Equal(now)
-	at, ok := s.keeper.wake(s.pending)
-	if ok && (s.woken.IsZero() || at.Before(s.woken)) {
+	if at, ok := s.keeper.wake(); ok && (s.woken.IsZero() || at.Before(s.woken)) {
 		s.woken = at
 		s.rt.WakeAt(at)
 	}

@@ -97,19 +97,27 @@ func Run(t *testing.T, c Case) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(m.seeds) {
-				r := newRig(c, m, seed)
-				err := r.run()
-				if err = errors.Join(err, r.stop()); err != nil {
+				if err := attempt(c, m, seed); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
-				}
-				for _, w := range c.Want {
-					if d := w.compare(r.log.lines); d != "" {
-						t.Fatalf("seed %d: %s", seed, d)
-					}
 				}
 			}
 		})
 	}
+}
+
+// attempt runs a case once, and returns what is wrong with it.
+func attempt(c Case, m mode, seed uint64) error {
+	r := newRig(c, m, seed)
+	err := r.run()
+	if err = errors.Join(err, r.stop()); err != nil {
+		return err
+	}
+	for _, w := range c.Want {
+		if d := w.compare(r.log.lines); d != "" {
+			return errors.New(d)
+		}
+	}
+	return nil
 }
 
 // run feeds all events, with the snapshots and crashes of the mode between them.
