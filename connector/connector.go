@@ -98,7 +98,8 @@ type Reader[T any, S Split] interface {
 type RuntimeContext interface {
 	Subtask() int
 	Parallelism() int
-	// Attempt is unique among all attempts of the subtask, also across restarts of the job's JobMaster.
+	// Attempt is unique among all attempts of the subtask, also across restarts of the job's JobMaster, and greater than
+	// that of every attempt before it, of whatever subtask.
 	Attempt() int64
 	// JobID names the run; it is the same after a restore that continues it.
 	JobID() string

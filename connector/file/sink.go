@@ -1,0 +1,126 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package file
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/weir-stream/weir/connector"
+	"github.com/weir-stream/weir/format"
+	"github.com/weir-stream/weir/format/csv"
+	"github.com/weir-stream/weir/format/json"
+	"github.com/weir-stream/weir/format/lines"
+)
+
+// Sink writes files into a directory, exactly once: a file appears, whole, after the checkpoint that covers its
+// records. The directory belongs to one sink of one run. Its methods return a changed copy.
+//
+// A file is finished at every checkpoint at the latest; without checkpoints only the end of bounded input finishes
+// files. No file is made for no records.
+type Sink[T any] struct {
+	dir          string
+	suffix       string
+	encoder      func() (format.Encoder[T], error)
+	rollBytes    int64
+	rollInterval time.Duration
+	overwrite    bool
+	disk         disk
+}
+
+// CSVSink writes CSV, with a header in each file; see package format/csv for names and types.
+func CSVSink[T any](dir string) Sink[T] {
+	return Sink[T]{dir: dir, suffix: ".csv", disk: osDisk{}, encoder: func() (format.Encoder[T], error) {
+		return csv.NewEncoder[T]()
+	}}
+}
+
+// JSONSink writes one value a line.
+func JSONSink[T any](dir string) Sink[T] {
+	return Sink[T]{dir: dir, suffix: ".jsonl", disk: osDisk{}, encoder: func() (format.Encoder[T], error) {
+		return json.NewEncoder[T](), nil
+	}}
+}
+
+// LinesSink writes text, a line a record.
+func LinesSink(dir string) Sink[string] {
+	return Sink[string]{dir: dir, suffix: ".txt", disk: osDisk{}, encoder: func() (format.Encoder[string], error) {
+		return lines.NewEncoder(), nil
+	}}
+}
+
+// RollSize closes a file when it has reached that many bytes, besides at every checkpoint; zero is no limit.
+func (s Sink[T]) RollSize(bytes int64) Sink[T] {
+	s.rollBytes = bytes
+	return s
+}
+
+// RollInterval closes a file when a record comes that long after its first one, besides at every checkpoint; zero is
+// no limit.
+func (s Sink[T]) RollInterval(d time.Duration) Sink[T] {
+	s.rollInterval = d
+	return s
+}
+
+// Overwrite lets a fresh run delete what earlier runs left in the directory, instead of being refused. Only files with
+// the names that this package gives are deleted.
+func (s Sink[T]) Overwrite(on bool) Sink[T] {
+	s.overwrite = on
+	return s
+}
+
+// Resolve joins a relative directory to dir. It fails where T can't be encoded.
+func (s Sink[T]) Resolve(dir string) (Sink[T], error) {
+	if _, err := s.encoder(); err != nil {
+		return s, err
+	}
+	if !filepath.IsAbs(s.dir) {
+		s.dir = filepath.Join(dir, s.dir)
+	}
+	return s, nil
+}
+
+// Probe prepares the directory for a run, and refuses one that holds results or the marker of another run.
+func (s Sink[T]) Probe(ctx context.Context, jobID string) error {
+	return probe(ctx, s.disk, s.dir, jobID, s.overwrite)
+}
+
+// NewWriter makes a writer, which sweeps what dead attempts left.
+func (s Sink[T]) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []connector.None) (connector.Writer[T, connector.None, Pending], error) {
+	enc, err := s.encoder()
+	if err != nil {
+		return nil, err
+	}
+	w := &writer[T]{sink: s, rt: rt, enc: enc}
+	w.name = name{job: rt.JobID(), subtask: int64(rt.Subtask()), attempt: rt.Attempt(), suffix: s.suffix}
+	if got, ok := parseName(w.name.final()); !ok || got.name != w.name {
+		return nil, fmt.Errorf("job id %q can't be part of the name of a file", rt.JobID())
+	}
+	if err := makeDir(s.disk, s.dir); err != nil {
+		return nil, err
+	}
+	if err := w.sweep(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// NewCommitter makes a committer.
+func (s Sink[T]) NewCommitter(context.Context) (connector.Committer[Pending], error) {
+	return committer{dir: s.dir, disk: s.disk}, nil
+}
+
+var (
+	_ connector.Sink[int, connector.None, Pending] = Sink[int]{}
+	_ connector.Locator[Sink[int]]                 = Sink[int]{}
+	_ connector.Prober                             = Sink[int]{}
+)
+
+// Pending is a committable: a file that is whole and durable under its temporary name. Names are relative to the
+// directory of the sink, so that it can be moved between two runs.
+type Pending struct {
+	Temp, Final string
+	Size        int64
+}
