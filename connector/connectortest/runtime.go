@@ -3,7 +3,6 @@
 package connectortest
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/connector"
+	"github.com/weir-stream/weir/internal/codec"
 )
 
 // Runtime is the context of a subtask, for tests that drive a reader or writer by hand. Its clock is time.Now: run it
@@ -142,16 +142,20 @@ func waitAny(rs []*Runtime) bool {
 	}
 }
 
-// stored returns v as it comes back from a checkpoint.
-func stored[V any](t testing.TB, v V) V {
+// stored returns values as they come back from a checkpoint.
+func stored[V any](t testing.TB, values []V) []V {
 	t.Helper()
-	text, err := json.Marshal(v)
+	c, err := codec.For[V]()
 	if err != nil {
-		t.Fatalf("store %T: %v", v, err)
+		t.Fatalf("%T can't be stored: %v", *new(V), err)
 	}
-	var back V
-	if err := json.Unmarshal(text, &back); err != nil {
-		t.Fatalf("read back %T from %s: %v", v, text, err)
+	reader, err := c.Reader(c.Schema())
+	if err != nil {
+		t.Fatalf("read back %T: %v", *new(V), err)
+	}
+	back := make([]V, len(values))
+	if _, err := reader.Decode(c.Append(nil, values), back, codec.Owned); err != nil {
+		t.Fatalf("read back %T: %v", *new(V), err)
 	}
 	return back
 }

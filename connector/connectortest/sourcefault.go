@@ -10,7 +10,7 @@ func (j *jobRun[T, S, E]) checkpoint() *sourceCheckpoint[S, E] {
 	if err != nil {
 		j.t.Fatalf("snapshot of the enumerator: %v", err)
 	}
-	cp := &sourceCheckpoint[S, E]{enum: stored(j.t, state)}
+	cp := &sourceCheckpoint[S, E]{enum: stored(j.t, []E{state})[0]}
 	for _, task := range j.tasks {
 		splits, err := task.reader.Snapshot(1)
 		if err != nil {

@@ -98,7 +98,7 @@ func (s Split) SplitID() string { return fmt.Sprintf("%d-%d/%d", s.From, s.To, s
 type Progress struct {
 	// Next is where the next range begins.
 	Next int64
-	// Returned are splits that came back from readers, and lanes that no reader has asked for.
+	// Returned are splits that came back from readers, and lanes before they are dealt out.
 	Returned []Split
 	// Taken are ranges from Next on that readers hold or have finished.
 	Taken []Split
@@ -122,11 +122,33 @@ func (e *enumerator) Assigned(_ int, splits []Split) error {
 	return nil
 }
 
-func (e *enumerator) Start(context.Context) error { return nil }
+// Start deals out lanes; ranges wait until they are asked for.
+func (e *enumerator) Start(context.Context) error {
+	if e.limit < 0 {
+		e.deal()
+	}
+	return nil
+}
 
+// deal assigns the lanes that no reader has. A lane's reader follows from its number, so that all get as many.
+func (e *enumerator) deal() {
+	readers := slices.Sorted(slices.Values(e.rt.Readers()))
+	own := make([][]Split, len(readers))
+	for _, s := range e.state.Returned {
+		i := s.From % int64(len(readers))
+		own[i] = append(own[i], s)
+	}
+	e.state.Returned = nil
+	for i, splits := range own {
+		if len(splits) > 0 {
+			e.rt.Assign(readers[i], splits...)
+		}
+	}
+}
+
+// ReaderReady assigns the next range. Readers of lanes have all that they will get.
 func (e *enumerator) ReaderReady(reader int) error {
 	if e.limit < 0 {
-		e.deal(reader)
 		return nil
 	}
 	if s, ok := e.next(); ok {
@@ -135,23 +157,6 @@ func (e *enumerator) ReaderReady(reader int) error {
 		e.rt.NoMoreSplits(reader)
 	}
 	return nil
-}
-
-// deal assigns a reader its lanes, as far as they are free.
-func (e *enumerator) deal(reader int) {
-	readers := slices.Sorted(slices.Values(e.rt.Readers()))
-	index := int64(max(0, slices.Index(readers, reader)))
-	var own, rest []Split
-	for _, s := range e.state.Returned {
-		if s.From%int64(max(1, len(readers))) == index {
-			own = append(own, s)
-		} else {
-			rest = append(rest, s)
-		}
-	}
-	if e.state.Returned = rest; len(own) > 0 {
-		e.rt.Assign(reader, own...)
-	}
 }
 
 // next takes the next range: those that came back first.
@@ -174,7 +179,11 @@ func (e *enumerator) next() (Split, bool) {
 	return Split{}, false
 }
 
-func (e *enumerator) AddBack(splits []Split, _ int) error {
+func (e *enumerator) AddBack(splits []Split, reader int) error {
+	if e.limit < 0 {
+		e.rt.Assign(reader, splits...)
+		return nil
+	}
 	e.state.Returned = append(e.state.Returned, splits...)
 	slices.SortFunc(e.state.Returned, func(a, b Split) int { return cmp.Compare(a.From, b.From) })
 	return nil

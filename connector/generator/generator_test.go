@@ -3,6 +3,7 @@
 package generator_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/weir-stream/weir/connector"
@@ -27,16 +28,17 @@ func TestSource(t *testing.T) {
 		src  generator.Source[row]
 		want []row
 	}{
-		"bounded":   {generator.New(square).Limit(5000), rows(5000)},
+		"bounded":   {generator.New(square).Limit(2500), rows(2500)},
 		"unbounded": {generator.New(square), rows(500)},
 		"slice":     {generator.Slice(rows(50)...), rows(50)},
-		"rate":      {generator.New(square).Limit(3000).Rate(1000), rows(3000)},
+		"rate":      {generator.New(square).Limit(1500).Rate(1000), rows(1500)},
 		"empty":     {generator.Slice[row](), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			connectortest.Source(t, connectortest.SourceConfig[row, generator.Split, generator.Progress]{
 				New:  func(*testing.T) connector.Source[row, generator.Split, generator.Progress] { return test.src },
 				Want: test.want,
+				Key:  func(in *row) string { return strconv.FormatInt(in.N^in.Square<<20, 10) },
 			})
 		})
 	}
