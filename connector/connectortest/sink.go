@@ -39,15 +39,7 @@ func Sink[T, W, C any](t *testing.T, c SinkConfig[T, W, C]) {
 	if c.Key == nil {
 		c.Key = keyOf[T]
 	}
-	scenario := func(name string, f func(r *sinkRun[T, W, C])) {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := c.start(t)
-				f(r)
-				r.close()
-			})
-		})
-	}
+	scenario := func(name string, f func(r *sinkRun[T, W, C])) { c.run(t, name, f) }
 	scenario("written, prepared, committed", func(r *sinkRun[T, W, C]) {
 		r.write(10)
 		r.check("before the barrier")
@@ -105,6 +97,17 @@ func Sink[T, W, C any](t *testing.T, c SinkConfig[T, W, C]) {
 			r.end()
 		})
 	}
+}
+
+// run runs a scenario in a bubble.
+func (c SinkConfig[T, W, C]) run(t *testing.T, name string, f func(r *sinkRun[T, W, C])) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := c.start(t)
+			f(r)
+			r.close()
+		})
+	})
 }
 
 // crashes are the moments of a checkpoint at which all may end.

@@ -47,7 +47,7 @@ var layers = []layer{
 	}},
 	{"format", []string{"element", "serializer"}},
 	{"connector", []string{"element", "format", "serializer", "watermark"}},
-	{"connector/connectortest", []string{"element", "format", "serializer", "internal"}},
+	{"connector/connectortest", []string{"connector", "element", "format", "serializer", "internal"}},
 
 	// What a task is made of.
 	{"internal/codec", []string{"element", "state", "internal/keys", "internal/invariants"}},
