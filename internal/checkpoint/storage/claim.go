@@ -66,7 +66,7 @@ func (r *Run) newestDecided(ctx context.Context) (d decidedRecord, n int64, err 
 func (r *Run) marker(ctx context.Context, id int64) (m Marker, err error) {
 	err = getRecord(ctx, r.objects, r.markName(id), "mark", &m)
 	if err == nil && m.ID != id {
-		err = fmt.Errorf("%s: %w: it is the marker of %d", Join(r.objects.Location(), r.markName(id)), checkpoint.ErrCorrupt, m.ID)
+		err = fmt.Errorf("%s: %w: it is the marker of %d", checkpoint.Join(r.objects.Location(), r.markName(id)), checkpoint.ErrCorrupt, m.ID)
 	}
 	return m, err
 }

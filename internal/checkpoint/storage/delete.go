@@ -39,7 +39,7 @@ func (l *Leader) delete(ctx context.Context, d Deletion) error {
 		names = append(names, l.markName(id), l.metaName(id))
 	}
 	for _, f := range d.Files {
-		if IsAbs(f) {
+		if checkpoint.IsAbs(f) {
 			return fmt.Errorf("file %s belongs to another", f)
 		}
 		names = append(names, l.path(f))
@@ -75,7 +75,7 @@ func (l *Leader) delete(ctx context.Context, d Deletion) error {
 func (l *Leader) RemoveFiles(ctx context.Context, paths []string) error {
 	names := make([]string, len(paths))
 	for i, p := range paths {
-		if IsAbs(p) {
+		if checkpoint.IsAbs(p) {
 			return fmt.Errorf("file %s belongs to another", p)
 		}
 		names[i] = l.path(p)
@@ -84,25 +84,4 @@ func (l *Leader) RemoveFiles(ctx context.Context, paths []string) error {
 		return err
 	}
 	return l.objects.Remove(ctx, names...)
-}
-
-// Rebased returns a copy of m in which relative paths are below location: metadata that can be kept elsewhere than its
-// files.
-func Rebased(m *checkpoint.Metadata, location string) *checkpoint.Metadata {
-	c := *m
-	c.Operators = append([]checkpoint.Operator(nil), m.Operators...)
-	for i := range c.Operators {
-		op := &c.Operators[i]
-		op.Subtasks = append([]checkpoint.Subtask(nil), op.Subtasks...)
-		for s := range op.Subtasks {
-			h := &op.Subtasks[s].State
-			h.Segments = append([]checkpoint.Segment(nil), h.Segments...)
-			for j := range h.Segments {
-				if p := &h.Segments[j].Path; *p != "" {
-					*p = Join(location, *p)
-				}
-			}
-		}
-	}
-	return &c
 }

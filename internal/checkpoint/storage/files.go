@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/weir-stream/weir/internal/checkpoint"
 )
 
 // Files keeps objects as files below root, which is made when it is needed. A relative root is relative to the working
@@ -39,7 +41,7 @@ var _ Objects = (*files)(nil)
 func (f *files) Location() string { return f.root }
 
 func (f *files) path(name string) string {
-	if IsAbs(name) {
+	if checkpoint.IsAbs(name) {
 		return filepath.FromSlash(name)
 	}
 	return filepath.Join(f.root, filepath.FromSlash(name))

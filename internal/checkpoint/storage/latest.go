@@ -95,7 +95,7 @@ func (r *Run) usable(ctx context.Context, id int64, verify Verify) (*checkpoint.
 func (r *Run) Metadata(ctx context.Context, id int64) (*checkpoint.Metadata, error) {
 	m, err := readMetadata(ctx, r.objects, r.metaName(id))
 	if err == nil && (m.ID != id || m.JobID != r.info.JobID) {
-		err = fmt.Errorf("%s: %w: it is checkpoint %d of job %s", Join(r.objects.Location(), r.metaName(id)), checkpoint.ErrCorrupt, m.ID, m.JobID)
+		err = fmt.Errorf("%s: %w: it is checkpoint %d of job %s", checkpoint.Join(r.objects.Location(), r.metaName(id)), checkpoint.ErrCorrupt, m.ID, m.JobID)
 	}
 	return m, err
 }
@@ -107,7 +107,7 @@ func readMetadata(ctx context.Context, o Objects, name string) (*checkpoint.Meta
 	}
 	m, err := checkpoint.Decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Join(o.Location(), name), err)
+		return nil, fmt.Errorf("%s: %w", checkpoint.Join(o.Location(), name), err)
 	}
 	return m, nil
 }

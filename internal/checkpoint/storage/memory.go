@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/weir-stream/weir/internal/checkpoint"
 )
 
 // Memory keeps objects in memory, for jobs without a checkpoint directory: they recover from failures of their tasks,
@@ -62,7 +64,7 @@ func (m *memory) get(name string) ([]byte, error) {
 	defer m.mu.Unlock()
 	b, ok := m.mu.objects[memoryName(name)]
 	if !ok {
-		return nil, fmt.Errorf("open %s: %w", Join(memoryLocation, name), fs.ErrNotExist)
+		return nil, fmt.Errorf("open %s: %w", checkpoint.Join(memoryLocation, name), fs.ErrNotExist)
 	}
 	return b, nil
 }
@@ -118,7 +120,7 @@ func (w *memoryWriter) Write(b []byte) (int, error) { return w.buf.Write(b) }
 
 func (w *memoryWriter) Close() error {
 	if !w.m.create(w.name, w.buf.Bytes()) {
-		return fmt.Errorf("create %s: %w", Join(memoryLocation, w.name), fs.ErrExist)
+		return fmt.Errorf("create %s: %w", checkpoint.Join(memoryLocation, w.name), fs.ErrExist)
 	}
 	return nil
 }

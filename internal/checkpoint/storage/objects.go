@@ -5,14 +5,13 @@ package storage
 import (
 	"context"
 	"io"
-	"strings"
 )
 
 // Objects is durable storage of named bytes below one place, a directory or a prefix of a bucket. Names are relative,
 // with slashes, of letters, digits, '-', '_' and '.', no part beginning with '.'. Its methods may be called from any
 // goroutine of any process. An error wraps fs.ErrNotExist if what was asked for is not there.
 type Objects interface {
-	// Location is the place, absolute, for messages and for Join.
+	// Location is the place, absolute, for messages and for checkpoint.Join.
 	Location() string
 	// Create makes an object unless one has the name already: of all that ever try, one gets true. The object is whole
 	// and durable before Create returns, whatever it returns but an error. After an error it may exist or not.
@@ -48,15 +47,4 @@ type Object interface {
 	io.ReaderAt
 	io.Closer
 	Size() int64
-}
-
-// IsAbs reports whether a name is absolute: a path from the root, or one with a scheme.
-func IsAbs(name string) bool { return strings.HasPrefix(name, "/") || strings.Contains(name, "://") }
-
-// Join makes a name below a location absolute, and leaves one that is.
-func Join(location, name string) string {
-	if IsAbs(name) {
-		return name
-	}
-	return strings.TrimSuffix(location, "/") + "/" + name
 }

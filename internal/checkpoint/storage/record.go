@@ -56,7 +56,7 @@ func getRecord(ctx context.Context, o Objects, name, kind string, v any) error {
 		return err
 	}
 	if err := decodeRecord(kind, b, v); err != nil {
-		return fmt.Errorf("%s: %w", Join(o.Location(), name), err)
+		return fmt.Errorf("%s: %w", checkpoint.Join(o.Location(), name), err)
 	}
 	return nil
 }

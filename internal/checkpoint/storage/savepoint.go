@@ -16,16 +16,11 @@ import (
 // savepointMeta is the name of a savepoint's metadata in its directory: it is there exactly if the savepoint is whole.
 const savepointMeta = "_metadata"
 
-// SavepointName names the directory of a savepoint, below the one that the user gave; ids never repeat in a run.
-func SavepointName(jobID string, id int64) string {
-	return fmt.Sprintf("savepoint-%s-%d", part(jobID)[:min(6, len(part(jobID)))], id)
-}
-
 // WriteSavepoint stores the metadata of a savepoint in its directory, whose state files are written. Paths are relative
 // to the directory, so that it can be moved; all it needs is in it.
 func WriteSavepoint(ctx context.Context, dir Objects, m *checkpoint.Metadata) (size int64, err error) {
 	for _, f := range m.Files() {
-		if IsAbs(f) {
+		if checkpoint.IsAbs(f) {
 			return 0, fmt.Errorf("savepoint in %s: it needs %s, outside", dir.Location(), f)
 		}
 	}
@@ -103,8 +98,8 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 		return nil, fmt.Errorf("run %s has no complete checkpoint", run.info.JobID)
 	}
 	// The path of the checkpoint, not of the run: beginning again means from the same.
-	at := Join(run.objects.Location(), run.metaName(rec.Metadata.ID))
-	return &Snapshot{Metadata: Rebased(rec.Metadata, run.Location()), Path: at, Skipped: rec.Skipped}, nil
+	at := checkpoint.Join(run.objects.Location(), run.metaName(rec.Metadata.ID))
+	return &Snapshot{Metadata: rec.Metadata.Rebased(run.Location()), Path: at, Skipped: rec.Skipped}, nil
 }
 
 func readSnapshot(ctx context.Context, o Objects, name, location string, verify Verify) (*Snapshot, error) {
@@ -112,7 +107,7 @@ func readSnapshot(ctx context.Context, o Objects, name, location string, verify 
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Metadata: Rebased(m, o.Location()), Path: location}
+	s := &Snapshot{Metadata: m.Rebased(o.Location()), Path: location}
 	err = CheckFiles(ctx, s.Metadata, o.Open, verify)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: a state file is missing: %w", checkpoint.ErrCorrupt, noNotExist{err})
@@ -143,12 +138,9 @@ func Dispose(ctx context.Context, dir Objects) error {
 	return nil
 }
 
-// DiscardSavepoint removes what an aborted savepoint has left in its directory.
+// DiscardSavepoint removes what an aborted savepoint has left in its directory; its metadata first, if it came so far.
 func DiscardSavepoint(ctx context.Context, dir Objects) error {
-	if _, err := dir.Get(ctx, savepointMeta); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fmt.Errorf("savepoint %s is whole", dir.Location())
-		}
+	if err := dir.Remove(ctx, savepointMeta); err != nil {
 		return err
 	}
 	names, err := dir.List(ctx, "state")

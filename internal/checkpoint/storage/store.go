@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint"
 )
 
 // Store is a checkpoint directory: the runs of one job program.
@@ -116,7 +118,7 @@ type Run struct {
 func (r *Run) Info() RunInfo { return r.info }
 
 // Location is the directory of the run, absolute.
-func (r *Run) Location() string { return Join(r.objects.Location(), r.dir) }
+func (r *Run) Location() string { return checkpoint.Join(r.objects.Location(), r.dir) }
 
 func (r *Run) path(name string) string {
 	if r.dir == "" {
@@ -127,7 +129,7 @@ func (r *Run) path(name string) string {
 
 // Open opens a file by its path in metadata.
 func (r *Run) Open(ctx context.Context, path string) (Object, error) {
-	if !IsAbs(path) {
+	if !checkpoint.IsAbs(path) {
 		path = r.path(path)
 	}
 	return r.objects.Open(ctx, path)
