@@ -39,6 +39,7 @@ func sales() *operatortest.Feed[sale] {
 }
 
 func must(t *testing.T) func(s operator.Step, err error) operator.Step {
+	t.Helper()
 	return func(s operator.Step, err error) operator.Step {
 		t.Helper()
 		if err != nil {

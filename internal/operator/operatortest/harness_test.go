@@ -98,11 +98,12 @@ func letters(op func() *forward) Case {
 }
 
 // faults returns what the modes find, by mode.
-func faults(c Case) string {
+func faults(t *testing.T, c Case) string {
+	t.Helper()
 	var all []string
 	for _, m := range modesOf(c) {
 		for seed := range uint64(m.seeds) {
-			if err := attempt(c, m, seed); err != nil {
+			if err := attempt(t.Context(), c, m, seed); err != nil {
 				all = append(all, m.name+": "+err.Error())
 			}
 		}
@@ -111,7 +112,7 @@ func faults(c Case) string {
 }
 
 func TestSoundOperatorPasses(t *testing.T) {
-	if got := faults(letters(func() *forward { return &forward{} })); got != "" {
+	if got := faults(t, letters(func() *forward { return &forward{} })); got != "" {
 		t.Errorf("%s", got)
 	}
 }
@@ -208,7 +209,7 @@ func TestFaultsAreFound(t *testing.T) {
 			if s := c.op().state; s != nil {
 				cs.Step.States = []statebackend.Spec{{Name: "s", Kind: statebackend.List, Schema: s.Schema()}}
 			}
-			if got := faults(cs); !strings.Contains(got, c.in+": ") || !strings.Contains(got, c.want) {
+			if got := faults(t, cs); !strings.Contains(got, c.in+": ") || !strings.Contains(got, c.want) {
 				t.Errorf("found:\n%s", got)
 			}
 		})
@@ -223,7 +224,7 @@ func TestUndeclaredStateIsFound(t *testing.T) {
 		}
 		return &forward{state: s}
 	})
-	if got := faults(c); !strings.Contains(got, "1 states, the step declares 0") {
+	if got := faults(t, c); !strings.Contains(got, "1 states, the step declares 0") {
 		t.Errorf("found:\n%s", got)
 	}
 }
@@ -248,7 +249,7 @@ func TestKeptPointersAreFound(t *testing.T) {
 		Want:   []Want{Expect(pair{"", "a"}, pair{"a", "b"}, pair{"b", "c"})},
 	}
 	one := modesOf(c)[0]
-	if err := attempt(c, one, 0); err == nil {
+	if err := attempt(t.Context(), c, one, 0); err == nil {
 		t.Error("a kept pointer goes unnoticed")
 	}
 }
@@ -261,7 +262,7 @@ func TestClockWakesAtTheTimesAskedFor(t *testing.T) {
 		}},
 		Inputs: []Input{NewFeed[string]().Clock(10 * time.Second).Clock(25 * time.Second)},
 	}
-	if err := attempt(c, modesOf(c)[0], 0); err != nil {
+	if err := attempt(t.Context(), c, modesOf(c)[0], 0); err != nil {
 		t.Fatal(err)
 	}
 	if len(ticks) != 4 || ticks[0] != 8*time.Second || ticks[3] != 32*time.Second {

@@ -17,6 +17,8 @@ import (
 
 // rig runs the subtasks of a case in one mode.
 type rig struct {
+	// ctx ends with the test.
+	ctx    context.Context
 	c      Case
 	m      mode
 	random *rand.Rand
@@ -58,13 +60,13 @@ type task struct {
 	cancel context.CancelFunc
 }
 
-func newRig(c Case, m mode, seed uint64) *rig {
+func newRig(ctx context.Context, c Case, m mode, seed uint64) *rig {
 	groups := c.Groups
 	if groups == 0 {
 		groups = 8
 	}
 	return &rig{
-		c: c, m: m, random: rand.New(rand.NewPCG(seed, 1)), groups: groups,
+		ctx: ctx, c: c, m: m, random: rand.New(rand.NewPCG(seed, 1)), groups: groups,
 		store: statebackend.NewMemory(groups), now: Start(), at: make([]int, len(c.Inputs)),
 	}
 }
@@ -114,7 +116,7 @@ func (r *rig) open(subtask, parallelism int) (*task, error) {
 		rt.Restored = restored
 	}
 	var ctx context.Context
-	ctx, t.cancel = context.WithCancel(context.Background())
+	ctx, t.cancel = context.WithCancel(r.ctx)
 	rt.Canceled = ctx.Done()
 	if err := t.op.Open(ctx, rt); err != nil {
 		return t, err
@@ -351,6 +353,7 @@ func (r *rig) resend() error {
 				mark = e
 			case end:
 				last = e
+			case row, clock:
 			}
 		}
 		for _, e := range []event{mark, status, last} {

@@ -3,6 +3,7 @@
 package operatortest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -97,7 +98,7 @@ func Run(t *testing.T, c Case) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(m.seeds) {
-				if err := attempt(c, m, seed); err != nil {
+				if err := attempt(t.Context(), c, m, seed); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 			}
@@ -106,8 +107,8 @@ func Run(t *testing.T, c Case) {
 }
 
 // attempt runs a case once, and returns what is wrong with it.
-func attempt(c Case, m mode, seed uint64) error {
-	r := newRig(c, m, seed)
+func attempt(ctx context.Context, c Case, m mode, seed uint64) error {
+	r := newRig(ctx, c, m, seed)
 	err := r.run()
 	if err = errors.Join(err, r.stop()); err != nil {
 		return err
