@@ -168,6 +168,8 @@ type Envelope struct {
 	// a higher one drops it.
 	JobId string `protobuf:"bytes,4,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	Epoch int64  `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// sequence grows with every message of the sender, so that whole states that overtook each other are told apart.
+	Sequence int64 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
 	//	*Envelope_TaskManagerReport
@@ -254,6 +256,13 @@ func (x *Envelope) GetJobId() string {
 func (x *Envelope) GetEpoch() int64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Envelope) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
 	}
 	return 0
 }
@@ -2395,11 +2404,15 @@ func (x *CheckpointOutcome) GetAborted() []int64 {
 type JobMasterHeartbeat struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation string                 `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// attempts are those of this executor that the JobMaster wants; others are canceled.
+	// attempts are those of this executor that the JobMaster wants; others, if deployed by an earlier message than this
+	// one, are canceled.
 	Attempts []int64 `protobuf:"varint,2,rep,packed,name=attempts,proto3" json:"attempts,omitempty"`
 	// ended are attempts whose terminal state has arrived.
-	Ended         []int64            `protobuf:"varint,3,rep,packed,name=ended,proto3" json:"ended,omitempty"`
-	Outcome       *CheckpointOutcome `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Ended   []int64            `protobuf:"varint,3,rep,packed,name=ended,proto3" json:"ended,omitempty"`
+	Outcome *CheckpointOutcome `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// allocations are the slots of this TaskManager that the JobMaster holds; others, if accepted by an earlier message
+	// than this one, are free.
+	Allocations   []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2462,18 +2475,25 @@ func (x *JobMasterHeartbeat) GetOutcome() *CheckpointOutcome {
 	return nil
 }
 
+func (x *JobMasterHeartbeat) GetAllocations() []string {
+	if x != nil {
+		return x.Allocations
+	}
+	return nil
+}
+
 var File_internal_rpc_weirpb_control_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
-	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\"\xeb\n" +
-	"\n" +
+	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\"\x87\v\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x15\n" +
 	"\x06job_id\x18\x04 \x01(\tR\x05jobId\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x03R\x05epoch\x12M\n" +
+	"\x05epoch\x18\x05 \x01(\x03R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\x03R\bsequence\x12M\n" +
 	"\x13task_manager_report\x18\n" +
 	" \x01(\v2\x1b.weir.rpc.TaskManagerReportH\x00R\x11taskManagerReport\x12@\n" +
 	"\x0eallocate_slots\x18\v \x01(\v2\x17.weir.rpc.AllocateSlotsH\x00R\rallocateSlots\x12=\n" +
@@ -2658,12 +2678,13 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x11CheckpointOutcome\x12\x1c\n" +
 	"\tcompleted\x18\x01 \x01(\x03R\tcompleted\x12\x1c\n" +
 	"\tcommitted\x18\x02 \x01(\x03R\tcommitted\x12\x18\n" +
-	"\aaborted\x18\x03 \x03(\x03R\aaborted\"\x9f\x01\n" +
+	"\aaborted\x18\x03 \x03(\x03R\aaborted\"\xc1\x01\n" +
 	"\x12JobMasterHeartbeat\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\battempts\x18\x02 \x03(\x03R\battempts\x12\x14\n" +
 	"\x05ended\x18\x03 \x03(\x03R\x05ended\x125\n" +
-	"\aoutcome\x18\x04 \x01(\v2\x1b.weir.rpc.CheckpointOutcomeR\aoutcome*\x8b\x02\n" +
+	"\aoutcome\x18\x04 \x01(\v2\x1b.weir.rpc.CheckpointOutcomeR\aoutcome\x12 \n" +
+	"\vallocations\x18\x05 \x03(\tR\vallocations*\x8b\x02\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TASK_STATE_CREATED\x10\x01\x12\x18\n" +
