@@ -1,0 +1,258 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weir-stream/weir/internal/rpc"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// Config is what a Slots is made of; all is required.
+type Config struct {
+	ID, Incarnation, DataAddress string
+	ResourceManager              string
+	Slots                        int
+	MemoryBytes                  int64
+	Heartbeat                    time.Duration
+	// OfferTimeout ends an offer that nobody answers, JobMasterTimeout a slot whose JobMaster is silent.
+	OfferTimeout, JobMasterTimeout time.Duration
+}
+
+// Action is what the shell is to do, in order.
+type Action interface{ action() }
+
+// Send passes a message on; job and epoch are set where they are known.
+type Send struct {
+	To      string
+	Message *weirpb.Envelope
+}
+
+// EndJob tells that a job has no slot here any more: its executor is to end.
+type EndJob struct{ Job string }
+
+func (Send) action()   {}
+func (EndJob) action() {}
+
+// State is that of a slot.
+type State uint8
+
+// The states of a slot.
+const (
+	Free State = iota
+	Offered
+	Active
+)
+
+// Slot is one slot. All but State is empty while it is free.
+type Slot struct {
+	State                      State
+	Allocation, Job, JobMaster string
+	// Epoch is that of the JobMaster that accepted the slot, and accepted the sequence of its message.
+	Epoch    int64
+	accepted int64
+	// since is when the slot was offered or its JobMaster was last heard of.
+	since time.Time
+}
+
+// Slots is the table. Its methods are called by one goroutine.
+type Slots struct {
+	config  Config
+	slots   []Slot
+	fence   rpc.Fence
+	next    time.Time
+	actions []Action
+}
+
+// NewSlots makes a table of free slots; the first report is due at once.
+func NewSlots(c Config, now time.Time) *Slots {
+	return &Slots{config: c, slots: make([]Slot, c.Slots), next: now}
+}
+
+// Take returns what is to be done since the last call.
+func (s *Slots) Take() []Action {
+	a := s.actions
+	s.actions = nil
+	return a
+}
+
+// Slots returns a copy of the table.
+func (s *Slots) Slots() []Slot { return slices.Clone(s.slots) }
+
+// Admit reports whether the epoch of a message from a JobMaster is the highest seen of its job, and remembers it.
+func (s *Slots) Admit(e *weirpb.Envelope) bool { return s.fence.Admit(e.GetJobId(), e.GetEpoch()) }
+
+// Allocate takes the whole wish of the ResourceManager. Active slots it can't take back.
+func (s *Slots) Allocate(w *weirpb.AllocateSlots, now time.Time) {
+	if w.GetIncarnation() != s.config.Incarnation {
+		return
+	}
+	wishes := make([]*weirpb.Allocation, len(s.slots))
+	for _, a := range w.GetAllocations() {
+		if i := int(a.GetSlot()); i >= 0 && i < len(wishes) {
+			wishes[i] = a
+		}
+	}
+	fresh := false
+	for i := range s.slots {
+		slot, wish := &s.slots[i], wishes[i]
+		if slot.State == Offered && (wish == nil || wish.GetAllocationId() != slot.Allocation) {
+			s.free(slot)
+		}
+		if wish == nil {
+			continue
+		}
+		same := slot.Allocation == wish.GetAllocationId()
+		switch {
+		case slot.State == Free:
+			*slot = Slot{
+				State: Offered, Allocation: wish.GetAllocationId(), Job: wish.GetJobId(), JobMaster: wish.GetJobMaster(),
+				since: now,
+			}
+			fresh = true
+		case same && slot.JobMaster != wish.GetJobMaster():
+			slot.State, slot.JobMaster, slot.since = Offered, wish.GetJobMaster(), now
+			fresh = true
+		}
+	}
+	if fresh {
+		s.offer()
+	}
+}
+
+// Answer takes what a JobMaster says about offered slots.
+func (s *Slots) Answer(e *weirpb.Envelope, now time.Time) {
+	a := e.GetAnswerSlots()
+	if a.GetIncarnation() != s.config.Incarnation {
+		return
+	}
+	for i := range s.slots {
+		slot := &s.slots[i]
+		if slot.State == Free || slot.Job != e.GetJobId() || e.GetEpoch() < slot.Epoch {
+			continue
+		}
+		switch {
+		case slices.Contains(a.GetAccepted(), slot.Allocation):
+			s.accept(slot, e, now)
+		case slices.Contains(a.GetReturned(), slot.Allocation):
+			s.free(slot)
+		}
+	}
+	s.endJobs(e.GetJobId())
+}
+
+// Heartbeat takes what a JobMaster holds: the rest of its slots is free.
+func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
+	h := e.GetJobMasterHeartbeat()
+	if h.GetIncarnation() != s.config.Incarnation {
+		return
+	}
+	for i := range s.slots {
+		slot := &s.slots[i]
+		if slot.State == Free || slot.Job != e.GetJobId() {
+			continue
+		}
+		switch {
+		case slices.Contains(h.GetAllocations(), slot.Allocation):
+			s.accept(slot, e, now)
+		case slot.State == Active && (e.GetEpoch() > slot.Epoch || e.GetSequence() > slot.accepted):
+			s.free(slot)
+		}
+	}
+	s.endJobs(e.GetJobId())
+}
+
+// Use reports whether the slot of an allocation is the job's; tasks for an offered slot accept it.
+func (s *Slots) Use(e *weirpb.Envelope, allocation string, now time.Time) bool {
+	for i := range s.slots {
+		slot := &s.slots[i]
+		if slot.State != Free && slot.Job == e.GetJobId() && slot.Allocation == allocation {
+			s.accept(slot, e, now)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Slots) accept(slot *Slot, e *weirpb.Envelope, now time.Time) {
+	if slot.State == Offered || e.GetEpoch() > slot.Epoch {
+		slot.accepted = e.GetSequence()
+	}
+	slot.State, slot.Epoch, slot.since, slot.JobMaster = Active, e.GetEpoch(), now, e.GetFrom()
+}
+
+func (s *Slots) free(slot *Slot) { *slot = Slot{} }
+
+// endJobs tells the end of a job that has no slot any more.
+func (s *Slots) endJobs(job string) {
+	if !slices.ContainsFunc(s.slots, func(x Slot) bool { return x.Job == job }) {
+		s.actions = append(s.actions, EndJob{job})
+	}
+}
+
+// Tick reports to the ResourceManager, repeats offers and ends what nobody asked for in time.
+func (s *Slots) Tick(now time.Time) {
+	if now.Before(s.next) {
+		return
+	}
+	s.next = now.Add(s.config.Heartbeat)
+	for i := range s.slots {
+		slot := &s.slots[i]
+		timeout := s.config.OfferTimeout
+		if slot.State == Active || slot.Epoch > 0 {
+			timeout = s.config.JobMasterTimeout
+		}
+		if slot.State != Free && now.Sub(slot.since) >= timeout {
+			job := slot.Job
+			s.free(slot)
+			s.endJobs(job)
+		}
+	}
+	s.report()
+	s.offer()
+}
+
+// Next is the time of the next Tick.
+func (s *Slots) Next() time.Time { return s.next }
+
+func (s *Slots) report() {
+	r := &weirpb.TaskManagerReport{
+		Id: s.config.ID, Incarnation: s.config.Incarnation, DataAddress: s.config.DataAddress,
+		MemoryBytes: s.config.MemoryBytes,
+	}
+	for i, slot := range s.slots {
+		r.Slots = append(r.Slots, &weirpb.Slot{
+			Index: int32(i), AllocationId: slot.Allocation, JobId: slot.Job, JobEpoch: slot.Epoch,
+		})
+	}
+	s.actions = append(s.actions, Send{s.config.ResourceManager, &weirpb.Envelope{
+		Body: &weirpb.Envelope_TaskManagerReport{TaskManagerReport: r},
+	}})
+}
+
+// offer offers all slots that are to be, in one message a JobMaster.
+func (s *Slots) offer() {
+	for i, first := range s.slots {
+		if first.State != Offered || slices.ContainsFunc(s.slots[:i], func(x Slot) bool {
+			return x.State == Offered && x.JobMaster == first.JobMaster
+		}) {
+			continue
+		}
+		o := &weirpb.OfferSlots{
+			TaskManager: s.config.ID, Incarnation: s.config.Incarnation, DataAddress: s.config.DataAddress,
+		}
+		for k := i; k < len(s.slots); k++ {
+			if x := s.slots[k]; x.State == Offered && x.JobMaster == first.JobMaster {
+				o.Allocations = append(o.Allocations, &weirpb.Allocation{
+					Slot: int32(k), AllocationId: x.Allocation, JobId: x.Job, JobMaster: x.JobMaster,
+				})
+			}
+		}
+		s.actions = append(s.actions, Send{first.JobMaster, &weirpb.Envelope{
+			JobId: first.Job, Epoch: s.fence.Epoch(first.Job),
+			Body: &weirpb.Envelope_OfferSlots{OfferSlots: o},
+		}})
+	}
+}
