@@ -1,0 +1,58 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+// Package resourcemanager matches slots of TaskManagers to needs of JobMasters. It is the shell around its core: an
+// endpoint whose goroutine hands messages and time to the core, and sends what that decides.
+package resourcemanager
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weir-stream/weir/internal/jobmanager/resourcemanager/core"
+	"github.com/weir-stream/weir/internal/rpc"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// Name is the endpoint of the ResourceManager.
+const Name = "resourcemanager"
+
+// ResourceManager is the running one of a cluster.
+type ResourceManager struct {
+	endpoint *rpc.Endpoint
+	core     *core.SlotManager
+}
+
+var _ rpc.Handler = (*ResourceManager)(nil)
+
+// Start makes a ResourceManager that serves when it returns.
+func Start(c core.Config, network rpc.Network) (*ResourceManager, error) {
+	r := &ResourceManager{endpoint: rpc.NewEndpoint(Name, network), core: core.NewSlotManager(c, time.Now())}
+	if err := r.endpoint.Start(r); err != nil {
+		return nil, fmt.Errorf("start ResourceManager: %w", err)
+	}
+	return r, nil
+}
+
+// Stop ends it and waits.
+func (r *ResourceManager) Stop() { r.endpoint.Stop() }
+
+// Receive implements rpc.Handler.
+func (r *ResourceManager) Receive(e *weirpb.Envelope) {
+	r.core.Receive(e, time.Now())
+	r.perform()
+}
+
+// Tick implements rpc.Handler.
+func (r *ResourceManager) Tick(now time.Time) {
+	r.core.Tick(now)
+	r.perform()
+}
+
+// Next implements rpc.Handler.
+func (r *ResourceManager) Next() time.Time { return r.core.Next() }
+
+func (r *ResourceManager) perform() {
+	for _, s := range r.core.Take() {
+		r.endpoint.Send(s.To, s.Message)
+	}
+}
