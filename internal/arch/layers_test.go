@@ -89,7 +89,8 @@ var layers = []layer{
 		"internal/keys", "internal/invariants",
 	}},
 	{"internal/jobmanager", []string{
-		"element", "connector", "internal/graph", "internal/operator", "internal/checkpoint", "internal/rpc",
+		"element", "connector", "internal/graph", "internal/operator", "internal/statebackend", "internal/checkpoint",
+		"internal/rpc",
 		"internal/codec", "internal/keys", "internal/invariants",
 	}},
 	{"internal/taskmanager", []string{

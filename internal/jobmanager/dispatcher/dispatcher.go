@@ -1,0 +1,335 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+// Package dispatcher takes jobs in and starts, stops and remembers their JobMasters.
+//
+//	Submit --> run record in the checkpoint directory --> epoch --> JobMaster --> Result
+//
+// The store of jobs is the checkpoint directory itself: a run's record says what it began from, its log of epochs who
+// leads it, its result how it ended. So `latest` needs nothing but that directory.
+package dispatcher
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/internal/rpc"
+)
+
+// Latest is the Restore of a submission that continues the newest run of its checkpoint directory.
+const Latest = "latest"
+
+// Config is what a Dispatcher is made of. All is required, but where a zero value is explained.
+type Config struct {
+	Network         rpc.Network
+	ResourceManager string
+	// Objects opens a directory by its absolute path.
+	Objects func(location string) storage.Objects
+	// Verify checks state files before a restore; nil looks at their sizes only.
+	Verify storage.Verify
+	Logger *slog.Logger
+	// Holder says in epoch records who leads, for people.
+	Holder string
+	// The rest is as in jobmaster.Config.
+	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, RenewInterval time.Duration
+}
+
+// Submission is a job to be run.
+type Submission struct {
+	Graph *graph.JobGraph
+	// Store is the checkpoint directory.
+	Store storage.Objects
+	// Restore is empty for a fresh run, Latest, or the absolute path of what a new run begins from.
+	Restore               string
+	AllowNonRestoredState bool
+}
+
+// Dispatcher holds the jobs of a cluster. Its methods may be called from any goroutine.
+type Dispatcher struct {
+	config Config
+	wg     sync.WaitGroup // of goroutines that stop JobMasters whose jobs have ended
+	mu     struct {
+		sync.Mutex
+		jobs   map[string]*Job
+		closed bool
+	}
+}
+
+// ErrClosed is returned by Submit when the Dispatcher has been closed.
+var ErrClosed = errors.New("dispatcher: closed")
+
+// Job is a submitted job.
+type Job struct {
+	id    string
+	graph *graph.JobGraph
+	run   *storage.Run
+	// master is nil for a run that had ended before it was submitted again; past tells how then.
+	master *jobmaster.JobMaster
+	past   *storage.Result
+}
+
+// ID names the run.
+func (j *Job) ID() string { return j.id }
+
+// Master is the JobMaster, or nil if the run had ended before.
+func (j *Job) Master() *jobmaster.JobMaster { return j.master }
+
+// Past is how the run ended if it had before it was submitted again, else nil.
+func (j *Job) Past() *storage.Result { return j.past }
+
+// New makes a Dispatcher without jobs.
+func New(c Config) *Dispatcher {
+	d := &Dispatcher{config: c}
+	d.mu.jobs = map[string]*Job{}
+	return d
+}
+
+// Graph returns the graph of a job that runs.
+func (d *Dispatcher) Graph(jobID string) (*graph.JobGraph, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if j := d.mu.jobs[jobID]; j != nil {
+		return j.graph, nil
+	}
+	return nil, fmt.Errorf("job %s is not known here", jobID)
+}
+
+// Run returns what is stored of a job that runs.
+func (d *Dispatcher) Run(jobID string) (*storage.Run, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if j := d.mu.jobs[jobID]; j != nil {
+		return j.run, nil
+	}
+	return nil, fmt.Errorf("job %s is not known here", jobID)
+}
+
+// Submit starts a job, or finds that the run to be continued has ended. ctx is for the call only.
+func (d *Dispatcher) Submit(ctx context.Context, s Submission) (*Job, error) {
+	r, err := d.prepare(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{id: r.run.Info().JobID, graph: s.Graph, run: r.run, past: r.past}
+	d.mu.Lock()
+	if old := d.mu.jobs[j.id]; old != nil && old.master != nil {
+		select {
+		case <-old.master.Done():
+		default:
+			d.mu.Unlock()
+			return nil, fmt.Errorf("job %s runs here already", j.id)
+		}
+	}
+	if d.mu.closed {
+		d.mu.Unlock()
+		return nil, ErrClosed
+	}
+	d.mu.jobs[j.id] = j
+	d.mu.Unlock()
+	if j.past != nil {
+		return j, nil
+	}
+	j.master, err = d.start(ctx, s, r)
+	if err != nil {
+		d.remove(j)
+		return nil, err
+	}
+	d.wg.Go(func() {
+		<-j.master.Done()
+		if err := j.master.Stop(); err != nil {
+			d.config.Logger.WarnContext(context.WithoutCancel(ctx), "stop of a JobMaster", "job", j.id, "error", err)
+		}
+	})
+	return j, nil
+}
+
+// start takes the run over and starts its JobMaster.
+func (d *Dispatcher) start(ctx context.Context, s Submission, r *prepared) (*jobmaster.JobMaster, error) {
+	leader, err := r.run.Acquire(ctx, d.config.Holder)
+	if err != nil {
+		return nil, err
+	}
+	takeover, err := leader.TakeOver(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return jobmaster.Start(ctx, jobmaster.Config{
+		Graph: s.Graph, Leader: leader, Takeover: takeover, Snapshot: r.snapshot,
+		Objects: d.config.Objects, Verify: d.config.Verify,
+		Network: d.config.Network, ResourceManager: d.config.ResourceManager, Logger: d.config.Logger,
+		Heartbeat: d.config.Heartbeat, HeartbeatTimeout: d.config.HeartbeatTimeout,
+		SlotTimeout: d.config.SlotTimeout, CancelTimeout: d.config.CancelTimeout,
+		RenewInterval: d.config.RenewInterval,
+	})
+}
+
+// remove forgets a job that could not be started.
+func (d *Dispatcher) remove(j *Job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.jobs[j.id] == j {
+		delete(d.mu.jobs, j.id)
+	}
+}
+
+// Close stops all JobMasters, as if their process had ended, and waits for them.
+func (d *Dispatcher) Close() error {
+	d.mu.Lock()
+	d.mu.closed = true
+	var all []*jobmaster.JobMaster
+	for _, j := range d.mu.jobs {
+		if j.master != nil {
+			all = append(all, j.master)
+		}
+	}
+	d.mu.Unlock()
+	var err error
+	for _, m := range all {
+		err = errors.Join(err, m.Stop())
+	}
+	d.wg.Wait()
+	return err
+}
+
+// newJobID makes an id in Flink's form.
+func newJobID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// prepared is a run that can be taken over.
+type prepared struct {
+	run      *storage.Run
+	snapshot *storage.Snapshot
+	allow    bool
+	past     *storage.Result
+}
+
+// prepare finds or begins the run of a submission, and sees whether what it starts from fits.
+func (d *Dispatcher) prepare(ctx context.Context, s Submission) (*prepared, error) {
+	store := storage.NewStore(s.Store)
+	info := storage.RunInfo{
+		JobID: newJobID(), JobName: s.Graph.Name, Created: time.Now().UTC(), Fingerprint: s.Graph.Fingerprint,
+	}
+	r := &prepared{allow: s.AllowNonRestoredState}
+	var err error
+	switch s.Restore {
+	case Latest:
+		return r, d.continued(ctx, store, s, r)
+	case "":
+		if err := probe(ctx, s.Graph, info.JobID); err != nil {
+			return nil, err
+		}
+	default:
+		if r.snapshot, err = d.open(ctx, s.Graph, s.Restore, s.AllowNonRestoredState); err != nil {
+			return nil, err
+		}
+		info.RestoredFrom, info.AllowNonRestoredState = r.snapshot.Path, s.AllowNonRestoredState
+	}
+	r.run, err = store.NewRun(ctx, info)
+	return r, err
+}
+
+// continued finds the newest run, and what it goes on from.
+func (d *Dispatcher) continued(ctx context.Context, store *storage.Store, s Submission, r *prepared) (err error) {
+	if r.run, err = store.LatestRun(ctx); err != nil {
+		return err
+	}
+	if r.past, err = r.run.Result(ctx); err != nil || r.past != nil {
+		return err
+	}
+	newest, err := r.run.Latest(ctx, d.config.Verify)
+	if err != nil {
+		return err
+	}
+	for _, skipped := range newest.Skipped {
+		d.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
+	}
+	if newest.Metadata != nil {
+		return core.CheckFit(s.Graph, newest.Metadata, s.AllowNonRestoredState)
+	}
+	info := r.run.Info()
+	if info.RestoredFrom == "" {
+		return nil
+	}
+	r.allow = r.allow || info.AllowNonRestoredState
+	r.snapshot, err = d.open(ctx, s.Graph, info.RestoredFrom, r.allow)
+	return err
+}
+
+// open reads what a new run begins from, and sees whether it fits.
+func (d *Dispatcher) open(ctx context.Context, g *graph.JobGraph, path string, allow bool) (*storage.Snapshot, error) {
+	snap, err := storage.OpenSnapshot(ctx, d.config.Objects, path, d.config.Verify)
+	if err != nil {
+		return nil, err
+	}
+	for _, skipped := range snap.Skipped {
+		d.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
+	}
+	if err := core.CheckFit(g, snap.Metadata, allow); err != nil {
+		return nil, fmt.Errorf("restore from %s: %w", path, err)
+	}
+	return snap, nil
+}
+
+// probe asks the sinks of a fresh run whether they would mix its results with those of another.
+func probe(ctx context.Context, g *graph.JobGraph, jobID string) error {
+	for _, n := range g.Stream.Nodes {
+		if n.Sink == nil || n.Sink.Probe == nil {
+			continue
+		}
+		if err := n.Sink.Probe(ctx, jobID); err != nil {
+			return fmt.Errorf("sink %q: %w", n.UID, err)
+		}
+	}
+	return nil
+}
+
+// KeyGroups returns, by operator id, the max parallelism of the state that a submission would start from: it is fixed for
+// the life of the state, so the graph has to be built with it. It changes nothing.
+func KeyGroups(
+	ctx context.Context, objects func(string) storage.Objects, store storage.Objects, restore string,
+) (map[string]int, error) {
+	groups := map[string]int{}
+	if restore == "" {
+		return groups, nil
+	}
+	location := restore
+	if restore == Latest {
+		run, err := storage.NewStore(store).LatestRun(ctx)
+		if err != nil {
+			return nil, err
+		}
+		newest, err := run.Latest(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if newest.Metadata != nil {
+			for _, op := range newest.Metadata.Operators {
+				groups[string(op.ID)] = op.MaxParallelism
+			}
+			return groups, nil
+		}
+		if location = run.Info().RestoredFrom; location == "" {
+			return groups, nil
+		}
+	}
+	snap, err := storage.OpenSnapshot(ctx, objects, location, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range snap.Metadata.Operators {
+		groups[string(op.ID)] = op.MaxParallelism
+	}
+	return groups, nil
+}

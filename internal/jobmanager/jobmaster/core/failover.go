@@ -1,0 +1,204 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// failExecution takes the failure of an attempt: its whole region starts again, if the restart strategy lets it.
+func (m *Master) failExecution(e *execution, f Failure, now time.Time) {
+	wanted := e.state != Canceling
+	if !e.transition(Failed, now) {
+		return
+	}
+	f.At, f.Task, f.TaskManager = now, m.graph.taskName(e), e.taskManager
+	e.cause = &f
+	if !wanted {
+		return // a task that fails while it is being canceled has ended, too
+	}
+	m.record(f)
+	m.failRegion(m.graph.regions[m.graph.regionOf[e.vertex][e.subtask]], f, now)
+}
+
+// failRegion cancels a region and plans its restart. A second failure meanwhile folds in.
+func (m *Master) failRegion(r *region, f Failure, now time.Time) {
+	if m.status == JobFailing || m.status == JobCancelling || r.state == regionCanceling || r.state == regionDone {
+		return
+	}
+	if m.checks.ending { // all output is safe in a checkpoint that nothing follows: only commits are left to do
+		m.cancelRegion(r, now)
+		return
+	}
+	if f.Kind == Fatal {
+		m.failJob(f, now)
+		return
+	}
+	m.abortCheckpoints("a task failed: " + f.Error())
+	delay, ok := m.restarts.next(now)
+	if !ok {
+		m.failJob(f, now)
+		return
+	}
+	m.setStatus(JobRestarting, &f)
+	m.cancelRegion(r, now)
+	r.restartAt = now.Add(delay)
+}
+
+// failAll restarts the whole job.
+func (m *Master) failAll(f Failure, now time.Time) {
+	f.At = now
+	m.record(f)
+	if m.status == JobFailing || m.status == JobCancelling || m.checks.ending {
+		return
+	}
+	m.abortCheckpoints(f.Error())
+	delay, ok := m.restarts.next(now)
+	if !ok || f.Kind == Fatal {
+		m.failJob(f, now)
+		return
+	}
+	m.setStatus(JobRestarting, &f)
+	m.restore = nil
+	for _, r := range m.graph.regions {
+		m.cancelRegion(r, now)
+		r.restartAt = now.Add(delay)
+	}
+}
+
+// cancelRegion ends all attempts of a region.
+func (m *Master) cancelRegion(r *region, now time.Time) {
+	if r.state == regionCanceling {
+		return
+	}
+	r.state, r.deadline = regionCanceling, now.Add(m.config.CancelTimeout)
+	for _, s := range r.members {
+		e := m.graph.of(s)
+		if e.deployed() {
+			e.transition(Canceling, now)
+		} else {
+			e.transition(Canceled, now)
+		}
+	}
+	m.sendCancels(func(f func(*execution)) {
+		for _, s := range r.members {
+			f(m.graph.of(s))
+		}
+	})
+}
+
+// stepRegion takes a region on by one state if it can.
+func (m *Master) stepRegion(r *region, now time.Time) bool {
+	switch r.state {
+	case regionCanceling:
+		return m.stepCanceling(r, now)
+	case regionWaiting:
+		return m.stepWaiting(r, now)
+	case regionBackoff, regionRestoring, regionDeployed, regionDone:
+	}
+	return false
+}
+
+func (m *Master) stepCanceling(r *region, now time.Time) bool {
+	if m.graph.regionEvery(r, func(e *execution) bool { return e.state.Terminal() }) {
+		r.state = regionBackoff
+		if m.checks.ending || m.status == JobFailing || m.status == JobCancelling {
+			r.state = regionDone
+		}
+		return true
+	}
+	if now.Before(r.deadline) {
+		return false
+	}
+	m.leaveBehind(r, now)
+	return true
+}
+
+// leaveBehind gives up on attempts that don't end: a goroutine can't be killed, and nothing must run beside it.
+func (m *Master) leaveBehind(r *region, now time.Time) {
+	for _, s := range r.members {
+		e := m.graph.of(s)
+		if e.state.Terminal() {
+			continue
+		}
+		f := Failure{
+			At: now, Task: m.graph.taskName(e), TaskManager: e.taskManager, Kind: Fatal,
+			Text: fmt.Sprintf("the task did not end within %v of being canceled: its goroutine is left behind",
+				m.config.CancelTimeout),
+		}
+		e.transition(Failed, now)
+		e.cause = &f
+		m.record(f)
+		if m.checks.ending {
+			continue // the output is safe: the job has ended all the same
+		}
+		if m.status == JobCancelling || m.status == JobFailing {
+			m.cause = &f
+		}
+		if m.status == JobCancelling {
+			m.setStatus(JobFailing, &f)
+		}
+		m.failJob(f, now)
+	}
+}
+
+// stepWaiting deploys a region whose slots are there.
+func (m *Master) stepWaiting(r *region, now time.Time) bool {
+	missing := 0
+	for _, s := range r.members {
+		if m.slots.at(s.index) == nil {
+			missing++
+		}
+	}
+	if missing == 0 {
+		m.deploy(r, now)
+		return true
+	}
+	if now.Before(r.began.Add(m.config.SlotTimeout)) {
+		return false
+	}
+	m.failJob(Failure{At: now, Kind: World, Text: fmt.Sprintf(
+		"%d of the %d slots that the job needs are missing after %v: start more TaskManagers or lower the parallelism",
+		m.slots.missing(), len(m.slots.seats), m.config.SlotTimeout)}, now)
+	return true
+}
+
+// regionDeadline is when something is due for the region even if nothing happens.
+func (m *Master) regionDeadline(r *region) time.Time {
+	switch r.state {
+	case regionCanceling:
+		return r.deadline
+	case regionBackoff:
+		return r.restartAt
+	case regionWaiting:
+		return r.began.Add(m.config.SlotTimeout)
+	case regionRestoring, regionDeployed, regionDone:
+	}
+	return time.Time{}
+}
+
+// findLost drops TaskManagers that were silent for too long.
+func (m *Master) findLost(now time.Time) {
+	for i := len(m.slots.order) - 1; i >= 0; i-- {
+		tm := m.slots.managers[m.slots.order[i]]
+		if now.Sub(tm.heard) >= m.config.HeartbeatTimeout {
+			m.lose(tm.id, fmt.Sprintf("TaskManager %s gave no sign of life for %v", tm.id, m.config.HeartbeatTimeout), now)
+		}
+	}
+}
+
+// lose drops a TaskManager: its tasks have failed, or ended if they were to.
+func (m *Master) lose(id, why string, now time.Time) {
+	m.slots.drop(id)
+	m.graph.all(func(e *execution) {
+		if e.taskManager != id || !e.deployed() {
+			return
+		}
+		if e.state == Canceling {
+			e.transition(Canceled, now)
+			return
+		}
+		m.failExecution(e, Failure{Text: why, Kind: World}, now)
+	})
+}

@@ -1,0 +1,254 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint/coordinator"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// Config is what a Master is made of. All is required but where a zero value is explained.
+type Config struct {
+	JobID string
+	// Epoch is that of this JobMaster; Name and ResourceManager are endpoints.
+	Epoch                 int64
+	Name, ResourceManager string
+	Graph                 *graph.JobGraph
+	// CheckpointDir is handed to the tasks. IDs is the first block of checkpoint ids, Retained what the store holds.
+	CheckpointDir string
+	IDs           coordinator.IDsReserved
+	Retained      []coordinator.Retained
+	// Heartbeat is the time between two; a TaskManager that was silent for HeartbeatTimeout is lost.
+	Heartbeat, HeartbeatTimeout time.Duration
+	// SlotTimeout is how long the job waits for slots before it fails.
+	SlotTimeout time.Duration
+	// CancelTimeout is how long a task may take to end once it is canceled.
+	CancelTimeout time.Duration
+}
+
+// Master is the JobMaster of one job as a pure state machine. Each event is a method that takes the time; what is to be
+// done about it is fetched with Take.
+type Master struct {
+	config Config
+	status JobStatus
+	// cause is why the job fails.
+	cause    *Failure
+	failures []Failure
+	graph    *executionGraph
+	slots    slotPool
+	restarts restarts
+	sources  []*source // by order of their vertices
+	// restore is under way, or nil; one at a time.
+	restore *restore
+	checks  checks
+	// endingAt is when tasks are canceled that did not end by themselves after the last checkpoint.
+	endingAt time.Time
+	// needsVersion numbers the declarations of needs; nextHeartbeat is when the next goes out.
+	needsVersion  int64
+	nextHeartbeat time.Time
+	// unmet is what the ResourceManager said about our needs last.
+	unmet   int32
+	actions []Action
+}
+
+// NewMaster makes the JobMaster of a job that is not started yet.
+func NewMaster(c Config, now time.Time) *Master {
+	m := &Master{
+		config:   c,
+		graph:    newExecutionGraph(c.Graph, c.Epoch, now),
+		slots:    newSlotPool(SlotsNeeded(c.Graph)),
+		restarts: restarts{settings: c.Graph.Stream.Restart},
+	}
+	for _, v := range c.Graph.Vertices {
+		if v.Source() == nil {
+			continue
+		}
+		s := &source{vertex: v.Index, readers: make([]reader, v.Parallelism)}
+		for _, r := range m.graph.regionOf[v.Index] {
+			s.spread = s.spread || r != m.graph.regionOf[v.Index][0]
+		}
+		m.sources = append(m.sources, s)
+	}
+	m.checks = newChecks(c)
+	return m
+}
+
+// Start begins the job: slots are declared and the newest checkpoint is asked for.
+func (m *Master) Start(now time.Time) {
+	m.setStatus(JobCreated, nil)
+	m.setStatus(JobRunning, nil)
+	m.nextHeartbeat = now
+	m.advance(now)
+}
+
+// Take returns what is to be done since the last call.
+func (m *Master) Take() []Action {
+	a := m.actions
+	m.actions = nil
+	return a
+}
+
+func (m *Master) do(a Action) { m.actions = append(m.actions, a) }
+
+func (m *Master) send(to string, e *weirpb.Envelope) {
+	e.JobId, e.Epoch = m.config.JobID, m.config.Epoch
+	m.do(Send{to, e})
+}
+
+// Status is that of the job.
+func (m *Master) Status() JobStatus { return m.status }
+
+// Tick is to be called at or after the time that Next returned.
+func (m *Master) Tick(now time.Time) { m.advance(now) }
+
+// advance does all that is due. It is called after every event and may be called at any time.
+func (m *Master) advance(now time.Time) {
+	if m.status.Ended() {
+		return
+	}
+	if !now.Before(m.nextHeartbeat) {
+		m.nextHeartbeat = now.Add(m.config.Heartbeat)
+		m.findLost(now)
+		m.heartbeat(now)
+	}
+	for m.step(now) {
+	}
+}
+
+// step takes the job on by what is possible, and reports whether anything was.
+func (m *Master) step(now time.Time) bool {
+	if m.status.Ended() {
+		return false
+	}
+	changed := false
+	for _, r := range m.graph.regions {
+		changed = m.stepRegion(r, now) || changed
+	}
+	changed = m.stepRestore(now) || changed
+	changed = m.stepCheckpoints(now) || changed
+	return m.stepEnd(now) || changed
+}
+
+// Next is the time of the next Tick.
+func (m *Master) Next() time.Time {
+	if m.status.Ended() {
+		return time.Time{}
+	}
+	at := earliest(m.nextHeartbeat, m.endingAt)
+	for _, r := range m.graph.regions {
+		at = earliest(at, m.regionDeadline(r))
+	}
+	return earliest(at, m.checks.coordinator.Deadline())
+}
+
+// earliest is the earlier of two times of which zero stands for never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// setStatus moves the job on; a step that the table forbids is a bug.
+func (m *Master) setStatus(to JobStatus, cause *Failure) {
+	if m.status == to {
+		return
+	}
+	if !m.status.mayBecome(to) {
+		panic(fmt.Sprintf("job %s: %v can't become %v", m.config.JobID, m.status, to))
+	}
+	m.do(Transition{m.status, to, cause})
+	m.status = to
+}
+
+// Cancel ends the job without a checkpoint.
+func (m *Master) Cancel(now time.Time) {
+	if m.status.Ended() || m.status == JobFailing || m.status == JobCancelling {
+		return
+	}
+	m.setStatus(JobCancelling, nil)
+	m.abandon(now, "the job is being canceled")
+	m.advance(now)
+}
+
+// Fail fails the job for good.
+func (m *Master) Fail(f Failure, now time.Time) {
+	f.At = now
+	m.record(f)
+	m.failJob(f, now)
+	m.advance(now)
+}
+
+// failJob ends the job as FAILED once its tasks have ended.
+func (m *Master) failJob(f Failure, now time.Time) {
+	if m.status.Ended() || m.status == JobFailing {
+		return
+	}
+	m.cause = &f
+	m.setStatus(JobFailing, &f)
+	m.abandon(now, "the job is failing: "+f.Error())
+}
+
+// abandon drops all that leads back to running tasks, and cancels these.
+func (m *Master) abandon(now time.Time, why string) {
+	m.restore = nil
+	m.abortCheckpoints(why)
+	for _, r := range m.graph.regions {
+		m.cancelRegion(r, now)
+	}
+}
+
+// stepEnd ends the job once all its tasks have.
+func (m *Master) stepEnd(now time.Time) bool {
+	if !m.graph.every(func(e *execution) bool { return e.state.Terminal() || e.state <= Scheduled }) {
+		return m.stepEnding(now)
+	}
+	switch {
+	case m.status == JobFailing:
+		m.end(JobFailed)
+	case m.status == JobCancelling:
+		m.end(JobCanceled)
+	case m.checks.ending && m.quiet():
+		m.end(m.checks.ends)
+	case m.status == JobRunning && m.quiet() && m.graph.every(func(e *execution) bool { return e.state == Finished }):
+		m.end(JobFinished)
+	default:
+		return false
+	}
+	return true
+}
+
+// quiet reports whether nothing is with the store or the committers.
+func (m *Master) quiet() bool { return m.checks.coordinator.Settled() && m.checks.commit == nil }
+
+// end releases what the job has and says how it ended.
+func (m *Master) end(status JobStatus) {
+	for _, s := range m.sources {
+		if s.instance > 0 {
+			m.do(StopEnumerator{m.sourceIndex(s), s.instance})
+		}
+	}
+	for _, id := range m.slots.order {
+		tm := m.slots.managers[id]
+		m.send(id, &weirpb.Envelope{Body: &weirpb.Envelope_AnswerSlots{AnswerSlots: &weirpb.AnswerSlots{
+			Incarnation: tm.incarnation, Returned: m.slots.of(id),
+		}}})
+	}
+	m.needsVersion++
+	m.send(m.config.ResourceManager, m.needs(0))
+	m.setStatus(status, m.cause)
+	m.do(Ended{Status: status, Cause: m.cause, Savepoint: m.checks.savepoint, Checkpoint: m.checks.final})
+}
+
+// record takes a failure into the history.
+func (m *Master) record(f Failure) {
+	if len(m.failures) == FailuresMax {
+		m.failures = append(m.failures[:0], m.failures[1:]...)
+	}
+	m.failures = append(m.failures, f)
+	m.do(FailureSeen{f})
+}

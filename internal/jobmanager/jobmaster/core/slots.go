@@ -1,0 +1,104 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// slotPool holds the slots of a job. Seat k is for subtask k of every vertex: they share its slot, so a forward edge
+// stays within a slot, and no slot has two subtasks of a vertex.
+type slotPool struct {
+	// seats are allocation ids, empty while the seat has no slot.
+	seats []string
+	// held is by allocation id. Invariant: the held slots are exactly those of the seats.
+	held map[string]*heldSlot
+	// managers are the TaskManagers that were heard of lately, by id; order lists them by name.
+	managers map[string]*manager
+	order    []string
+}
+
+type heldSlot struct {
+	allocation, taskManager string
+	seat                    int
+}
+
+// manager is a TaskManager as its job sees it.
+type manager struct {
+	id, incarnation, address string
+	heard                    time.Time
+	// reported is the sequence number of its last report; older ones are of the past.
+	reported int64
+	// ended are attempts whose end its last report told: the next heartbeat acknowledges them.
+	ended []int64
+}
+
+func newSlotPool(seats int) slotPool {
+	return slotPool{seats: make([]string, seats), held: map[string]*heldSlot{}, managers: map[string]*manager{}}
+}
+
+// offer takes a slot that is offered, if a seat is free or it is held already.
+func (p *slotPool) offer(allocation, taskManager string) bool {
+	if h := p.held[allocation]; h != nil {
+		return h.taskManager == taskManager
+	}
+	for k, id := range p.seats {
+		if id == "" {
+			p.seats[k] = allocation
+			p.held[allocation] = &heldSlot{allocation, taskManager, k}
+			return true
+		}
+	}
+	return false
+}
+
+// missing is the number of seats without a slot.
+func (p *slotPool) missing() int { return len(p.seats) - len(p.held) }
+
+// at returns the slot of a seat, or nil.
+func (p *slotPool) at(seat int) *heldSlot { return p.held[p.seats[seat]] }
+
+// heard finds the TaskManager and notes that it lives. fresh tells that this is the first of the incarnation.
+func (p *slotPool) heard(id, incarnation, address string, now time.Time) (m *manager, fresh bool) {
+	m = p.managers[id]
+	if m == nil || m.incarnation != incarnation {
+		m, fresh = &manager{id: id, incarnation: incarnation}, true
+		if p.managers[id] == nil {
+			at, _ := slices.BinarySearch(p.order, id)
+			p.order = slices.Insert(p.order, at, id)
+		}
+		p.managers[id] = m
+	}
+	m.heard = now
+	if address != "" {
+		m.address = address
+	}
+	return m, fresh
+}
+
+// drop forgets a TaskManager with all its slots.
+func (p *slotPool) drop(id string) {
+	for k, allocation := range p.seats {
+		if h := p.held[allocation]; h != nil && h.taskManager == id {
+			delete(p.held, allocation)
+			p.seats[k] = ""
+		}
+	}
+	if p.managers[id] != nil {
+		delete(p.managers, id)
+		at, _ := slices.BinarySearch(p.order, id)
+		p.order = slices.Delete(p.order, at, at+1)
+	}
+}
+
+// of lists the allocations held on a TaskManager, in the order of seats.
+func (p *slotPool) of(taskManager string) []string {
+	var ids []string
+	for _, id := range p.seats {
+		if h := p.held[id]; h != nil && h.taskManager == taskManager {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,126 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"slices"
+
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// source is the JobMaster's side of one source: the instance of its enumerator and, for each reader, the numbered
+// assignments that may have to be said again or given back.
+type source struct {
+	vertex int
+	// instance differs for each enumerator that was started; events of older ones are of the past.
+	instance int
+	started  bool
+	readers  []reader
+	// spread sources have readers in several regions, so that some may restart without the others.
+	spread bool
+	// snapshots are those of checkpoints under way.
+	snapshots []enumeratorSnapshot
+}
+
+// reader is the log of one reader, from where its current attempt began.
+type reader struct {
+	// last is the number of the newest assignment, covered that in the last completed checkpoint, both counted from the
+	// start of the current attempt. Invariant: covered <= last.
+	last, covered int64
+	// log has the assignments with numbers above pruned, up to last, without gaps.
+	log    []assignment
+	pruned int64
+}
+
+type assignment struct {
+	splits []byte
+	noMore bool
+}
+
+// enumeratorSnapshot is the state of an enumerator in a checkpoint, and what its readers had been assigned by then.
+type enumeratorSnapshot struct {
+	checkpoint int64
+	state      []byte
+	assigned   []int64
+}
+
+// assign numbers an assignment.
+func (r *reader) assign(a assignment) int64 {
+	r.last++
+	r.log = append(r.log, a)
+	return r.last
+}
+
+// since calls f for the assignments from a number on that are still known.
+func (r *reader) since(from int64, f func(number int64, a assignment)) {
+	for n := max(from, r.pruned+1); n <= r.last; n++ {
+		f(n, r.log[n-r.pruned-1])
+	}
+}
+
+// prune drops the log up to a number.
+func (r *reader) prune(upTo int64) {
+	if upTo = min(upTo, r.last); upTo > r.pruned {
+		r.log = slices.Clone(r.log[upTo-r.pruned:])
+		r.pruned = upTo
+	}
+}
+
+// restart begins the log of a new attempt and returns the splits that its restored state does not hold.
+func (r *reader) restart() [][]byte {
+	var back [][]byte
+	r.since(r.covered+1, func(_ int64, a assignment) {
+		if len(a.splits) > 0 {
+			back = append(back, a.splits)
+		}
+	})
+	*r = reader{}
+	return back
+}
+
+// applied tells which number the reader reports as its last. A log that may be given back is kept until a checkpoint
+// covers it.
+func (s *source) applied(reader int, number int64) {
+	r := &s.readers[reader]
+	if s.spread {
+		number = min(number, r.covered)
+	}
+	r.prune(number)
+}
+
+// snapshot notes the state of the enumerator for a checkpoint.
+func (s *source) snapshot(checkpoint int64, state []byte) enumeratorSnapshot {
+	snap := enumeratorSnapshot{checkpoint: checkpoint, state: state}
+	for i := range s.readers {
+		snap.assigned = append(snap.assigned, s.readers[i].last)
+	}
+	s.snapshots = append(s.snapshots, snap)
+	return snap
+}
+
+// completed tells that a checkpoint completed: what it holds needs not be given back any more.
+func (s *source) completed(checkpoint int64) {
+	for _, snap := range s.snapshots {
+		if snap.checkpoint != checkpoint {
+			continue
+		}
+		for i, n := range snap.assigned {
+			s.readers[i].covered = max(s.readers[i].covered, n)
+			if s.spread {
+				s.readers[i].prune(n)
+			}
+		}
+	}
+	s.forget(checkpoint)
+}
+
+// forget drops the snapshots of a checkpoint and of those before.
+func (s *source) forget(checkpoint int64) {
+	s.snapshots = slices.DeleteFunc(s.snapshots, func(x enumeratorSnapshot) bool { return x.checkpoint <= checkpoint })
+}
+
+func assignMessage(attempt, number int64, a assignment) *weirpb.Envelope {
+	return &weirpb.Envelope{Body: &weirpb.Envelope_AssignSplits{AssignSplits: &weirpb.AssignSplits{
+		Attempt: attempt, Number: number, Splits: a.splits, NoMoreSplits: a.noMore,
+	}}}
+}
