@@ -1,0 +1,80 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package embedded
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/task"
+	"github.com/weir-stream/weir/internal/taskmanager/executor"
+)
+
+// Exchange is the exchange of one TaskManager.
+type Exchange interface {
+	task.Exchange
+	// Address is where the TaskManagers of other processes, or of this one, reach it.
+	Address() string
+	Close() error
+}
+
+// Config is what a Cluster is made of. Zero values are as explained.
+type Config struct {
+	// TaskManagers is how many there are, 1 by default, each with SlotsPerTaskManager slots, 1 by default.
+	TaskManagers, SlotsPerTaskManager int
+	// CheckpointDir is the absolute path of the directory of checkpoints. Empty: they are kept in memory, and end with
+	// the Cluster.
+	CheckpointDir string
+	// MemoryBytes is what each TaskManager says that it has.
+	MemoryBytes int64
+	// Logger is slog.DiscardHandler's by default.
+	Logger *slog.Logger
+	// Clock is the processing time of tasks; required.
+	Clock task.Clock
+	// StartTask makes a task and starts it; required. It does not block.
+	StartTask func(task.Config) task.Task
+	// NewExchange makes the exchange of a TaskManager; required.
+	NewExchange func(taskManager string) (Exchange, error)
+	// NewStorage makes the state storage of a task over what is stored of its run; required. It does no I/O.
+	NewStorage func(*storage.Run, executor.StorageRequest) (task.StateStorage, error)
+	// Verify checks state files before a restore; nil looks at their sizes only.
+	Verify storage.Verify
+	// Heartbeat is the time between two, 1 s by default; HeartbeatTimeout, 5 heartbeats by default, is how long a
+	// TaskManager may be silent.
+	Heartbeat, HeartbeatTimeout time.Duration
+	// SlotTimeout is how long a job waits for slots, 5 minutes by default; CancelTimeout, 30 s by default, how long a
+	// task may take to end.
+	SlotTimeout, CancelTimeout time.Duration
+	// BufferTimeout and RowsMax are handed to the tasks; zero for their defaults.
+	BufferTimeout time.Duration
+	RowsMax       int
+}
+
+func (c Config) withDefaults() Config {
+	c.TaskManagers = cmp.Or(c.TaskManagers, 1)
+	c.SlotsPerTaskManager = cmp.Or(c.SlotsPerTaskManager, 1)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Heartbeat = cmp.Or(c.Heartbeat, time.Second)
+	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 5*c.Heartbeat)
+	c.SlotTimeout = cmp.Or(c.SlotTimeout, 5*time.Minute)
+	c.CancelTimeout = cmp.Or(c.CancelTimeout, 30*time.Second)
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.TaskManagers < 1 || c.SlotsPerTaskManager < 1:
+		return fmt.Errorf("embedded: TaskManagers %d with SlotsPerTaskManager %d: want at least one", c.TaskManagers, c.SlotsPerTaskManager)
+	case c.HeartbeatTimeout < 2*c.Heartbeat || c.Heartbeat < 0:
+		return fmt.Errorf("embedded: HeartbeatTimeout %v with Heartbeat %v: want at least two", c.HeartbeatTimeout, c.Heartbeat)
+	case c.Clock == nil, c.StartTask == nil, c.NewExchange == nil, c.NewStorage == nil:
+		return errors.New("embedded: want Clock, StartTask, NewExchange and NewStorage")
+	}
+	return nil
+}
