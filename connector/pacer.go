@@ -54,7 +54,11 @@ func (p *Pacer) Due() int {
 		p.due = oldest
 	}
 	if p.due.After(now) {
-		p.rt.WakeAt(p.due)
+		wake := p.due
+		if soonest := now.Add(paceSlice); p.every < float64(paceSlice) && wake.Before(soonest) {
+			wake = soonest // a fast source is not woken for each batch; it makes up for the rest of the slice
+		}
+		p.rt.WakeAt(wake)
 		return 0
 	}
 	behind := float64(now.Sub(p.due)) / p.every

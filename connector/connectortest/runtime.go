@@ -94,6 +94,7 @@ func (r *Runtime) Wait(t testing.TB) {
 	if !waitAny([]*Runtime{r}) {
 		t.Fatal("the task was never woken")
 	}
+	r.due(time.Now())
 }
 
 // due takes the wake-up that the subtask has, if any.

@@ -54,10 +54,11 @@ func (e *Encoder[T]) Append(dst []byte, in *T) ([]byte, error) {
 				continue
 			}
 		}
-		var err error
-		if dst, err = e.value(dst, f, p); err != nil {
+		longer, err := e.value(dst, f, p)
+		if err != nil {
 			return dst[:start], malformed(f.name, err)
 		}
+		dst = longer
 	}
 	if len(dst) == start {
 		dst = append(dst, `""`...) // an empty line would be no row
