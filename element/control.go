@@ -70,6 +70,8 @@ const (
 	Terminal
 	// Full barriers ask for a checkpoint that builds on no earlier one.
 	Full
+	// Drain is set beside Terminal where sources send the end of time before the barrier.
+	Drain
 )
 
 // Has reports whether all bits of x are set.

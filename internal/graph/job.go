@@ -15,6 +15,15 @@ type JobGraph struct {
 	Fingerprint uint64
 }
 
+// SlotsNeeded is the number of slots that hold the job: subtasks of different vertices share a slot, those of one don't.
+func (g *JobGraph) SlotsNeeded() int {
+	n := 0
+	for _, v := range g.Vertices {
+		n = max(n, v.Parallelism)
+	}
+	return n
+}
+
 // JobVertex is a chain of steps that run in one task.
 type JobVertex struct {
 	Index int

@@ -157,10 +157,13 @@ type SourceOperator interface {
 	// AddSplits takes splits as EncodeSplits of the enumerator's side made them; NoMoreSplits ends them.
 	AddSplits(encoded []byte) error
 	NoMoreSplits() error
+	// Splits is the number of unfinished splits that the reader holds: with none, the task asks for more.
+	Splits() int
 	// Progress returns, encoded, the splits that the reader holds or finished since the last completed checkpoint: what
-	// an enumerator restored beside this reader has to know.
+	// an enumerator restored beside this reader has to know. It changes with AddSplits and Completed only.
 	Progress() ([]byte, error)
-	// Drain ends the input now: the source behaves as if it were read to its end. Stop ends it without the end of time.
+	// Drain sends the end of time now, without the end of the input: a barrier follows, then Stop. The source is not
+	// polled any more. Stop ends the input; without Drain before, there is no end of time.
 	Drain() error
 	Stop() error
 }

@@ -171,7 +171,7 @@ func (s *source[T, S, E]) Poll() (found Polled, err error) {
 		found = Nothing
 	case errors.Is(polled, io.EOF):
 		s.ledger.finishAll()
-		return Ended, s.finish(true)
+		return Ended, s.finish()
 	default:
 		return Some, s.at("poll", polled)
 	}
@@ -216,22 +216,28 @@ func (s *source[T, S, E]) Tick(now time.Time) (err error) {
 	return s.advance(now, false)
 }
 
-// Drain ends the input as if it had been read to its end; Stop without the end of time. The reader keeps its splits, at
-// their positions.
-func (s *source[T, S, E]) Drain() error { return s.finish(true) }
+// Drain sends the end of time; Stop, which ends the input, follows. The reader keeps its splits, at their positions.
+func (s *source[T, S, E]) Drain() error {
+	if s.ended {
+		return nil
+	}
+	return s.endOfTime()
+}
 
-// Stop ends the input.
-func (s *source[T, S, E]) Stop() error { return s.finish(false) }
-
-func (s *source[T, S, E]) finish(endOfTime bool) error {
+// Stop ends the input as it is.
+func (s *source[T, S, E]) Stop() error {
 	if s.ended {
 		return nil
 	}
 	s.ended = true
-	if endOfTime {
-		if err := s.endOfTime(); err != nil {
-			return err
-		}
+	return s.End()
+}
+
+// finish ends an input that was read to its end.
+func (s *source[T, S, E]) finish() error {
+	s.ended = true
+	if err := s.endOfTime(); err != nil {
+		return err
 	}
 	return s.End()
 }
@@ -269,6 +275,9 @@ func (s *source[T, S, E]) Completed(checkpoint int64) (err error) {
 	}
 	return nil
 }
+
+// Splits is the number of unfinished splits.
+func (s *source[T, S, E]) Splits() int { return len(s.ledger.held) }
 
 // Progress returns the splits that are held, and those that finished since the last completed checkpoint.
 func (s *source[T, S, E]) Progress() (data []byte, err error) {

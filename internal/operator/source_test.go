@@ -352,7 +352,14 @@ func TestSourceStopsAndDrains(t *testing.T) {
 	if err := b.op.Drain(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, b.tape.take(), "wm max, end")
+	expect(t, b.tape.take(), "wm max")
+	if err := b.op.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, b.tape.take(), "end")
+	if n := b.op.Splits(); n != 1 {
+		t.Errorf("%d splits after drain, want 1", n)
+	}
 	if got := b.positions(); !slices.Equal(got, []part{{"a", 20, 99, 10}}) {
 		t.Errorf("splits after drain: %v", got)
 	}

@@ -3,7 +3,6 @@
 package task
 
 import (
-	"io"
 	"log/slog"
 	"time"
 
@@ -26,7 +25,8 @@ type Config struct {
 	State    StateStorage
 	Reporter Reporter
 	Logger   *slog.Logger
-	Clock    Clock
+	// Clock is the system's where nil.
+	Clock Clock
 	// ReaderNumber is the number of the last split assignment that the restored state contains.
 	ReaderNumber int64
 	// BufferTimeout is the longest that a partly filled batch waits; 10 ms where zero.
@@ -37,10 +37,13 @@ type Config struct {
 
 // Exchange is what a task needs of the process's exchange.Environment.
 type Exchange interface {
-	// CreatePartition makes the senders of one out edge; Release ends them.
-	CreatePartition(id exchange.PartitionID, consumers int, serde exchange.Serde) ([]exchange.Sender, error)
-	Release(id exchange.PartitionID)
+	// CreatePartition makes the partition of one out edge. The task finishes or releases it.
+	CreatePartition(id exchange.PartitionID, consumers int, serde exchange.Serde) (*exchange.Partition, error)
+	// Connect attaches a channel of the task's gate to a partition, which may not exist yet. It does not wait.
+	Connect(g *exchange.Gate, channel int, src exchange.Source, serde exchange.Serde) error
 }
+
+var _ Exchange = (*exchange.Environment)(nil)
 
 // InputChannel is where one channel of the gate comes from.
 type InputChannel struct {
@@ -66,23 +69,23 @@ type Timer interface {
 // StateStorage is where a task reads the state that it starts from and writes its snapshots; implemented over the
 // checkpoint storage, and in memory for tests.
 type StateStorage interface {
-	// Restored returns the state of an operator for this subtask, nil on a fresh start or where there is none.
+	// Restored returns the state of an operator for this subtask, nil on a fresh start or where there is none. It may
+	// block, as the reading of it may.
 	Restored(operatorID string, subtask, parallelism, maxParallelism int) (statebackend.Reader, error)
-	// Begin starts the file of one snapshot of this task. It does no I/O on the caller's goroutine.
+	// Begin starts the file of one snapshot of this task. It does no I/O on the caller's goroutine. Tasks without state
+	// write none.
 	Begin(cp statebackend.Checkpoint) (Snapshot, error)
 }
 
-// Snapshot is the file of one snapshot being written. Its methods never block.
+// Snapshot is the file of one snapshot being written. Its methods never block, and the task's goroutine calls them.
 type Snapshot interface {
 	// Operator returns the writer for the states of one operator.
 	Operator(operatorID string) statebackend.Writer
-	// Finish ends the file; done is called from another goroutine with what the acknowledgement carries, or the error
-	// that declines the checkpoint. bases are, for each operator and state, the earlier snapshots of this task that
-	// precede this one.
+	// Finish ends the file; done is called once, from another goroutine, with what the acknowledgement carries, or the
+	// error that declines the checkpoint. It is called soon after Abort, too. states say what was written.
 	Finish(states []OperatorStates, done func(state []byte, bytes int64, err error))
-	// Abort discards the file.
+	// Abort discards the file, before or after Finish.
 	Abort()
-	io.Closer
 }
 
 // OperatorStates is what an operator's states say of a snapshot, for the metadata.
@@ -101,7 +104,8 @@ type StateInfo struct {
 
 // Reporter takes what a task reports; its methods are called from any goroutine and must not block for long.
 type Reporter interface {
-	// Changed reports a transition of the state; err is set for Failed.
+	// Changed reports a transition of the state; err is set for Failed. The operators are closed when an end is reported,
+	// but for those whose Close does not return.
 	Changed(attempt int64, s Status, err error)
 	// InputsEnded reports that all input has ended and the task waits for its last output to be committed.
 	InputsEnded(attempt int64)
@@ -116,14 +120,14 @@ type Reporter interface {
 // Acknowledgement is what a task says of its part of a checkpoint.
 type Acknowledgement struct {
 	Checkpoint int64
-	// State is encoded by the StateStorage.
+	// State is encoded by the StateStorage; nil for a task without state.
 	State []byte
 	// Prepared are, by operator id, the committables of sinks.
 	Prepared map[string][]byte
 	Bytes    int64
-	Align    time.Duration
-	Sync     time.Duration
-	Async    time.Duration
+	// Align is the time from the first barrier to the last, Sync that in which the task did nothing else, Async that of
+	// the writing beside its work.
+	Align, Sync, Async time.Duration
 }
 
 // Status is the state of a task as Flink's ExecutionState has it.
@@ -136,7 +140,7 @@ const (
 	Running
 	// Finished tasks have read all input and know that their output is committed.
 	Finished
-	// Canceling tasks are being ended.
+	// Canceling tasks are being ended on request.
 	Canceling
 	// Canceled tasks were ended on request.
 	Canceled
@@ -144,12 +148,14 @@ const (
 	Failed
 )
 
-// Task is one attempt of one subtask. All methods may be called from any goroutine and don't block.
+// Task is one attempt of one subtask. All methods may be called from any goroutine and don't block, nor do they call the
+// Reporter: what they ask for is done by the task's goroutine. After the end they do nothing.
 type Task interface {
 	// Trigger starts a checkpoint at this task, which has no running producer. number is that of the last split
-	// assignment in the enumerator's snapshot.
+	// assignment in the enumerator's snapshot. A task that is about to end declines.
 	Trigger(id int64, flags element.BarrierFlags, number int64)
-	// Completed, Committed and Aborted tell what became of checkpoints.
+	// Completed, Committed and Aborted tell what became of checkpoints. Ids that are not open at the task are ignored, so
+	// that notices may be repeated.
 	Completed(id int64)
 	Committed(id int64)
 	Aborted(id int64)
@@ -157,15 +163,25 @@ type Task interface {
 	Assign(number int64, splits []byte, noMore bool)
 	// Cancel ends the task; Done is closed when its goroutines have ended and its resources are released.
 	Cancel()
+	// Done is closed after the last report. It stays open as long as a user function does not return.
 	Done() <-chan struct{}
-	// Progress returns, encoded, the splits that a reader holds or finished beyond the last completed checkpoint.
-	Progress() []byte
+	// Progress returns what a reader has come to; the zero Progress for other tasks.
+	Progress() Progress
 	// Metrics reads the figures.
 	Metrics() Metrics
 }
 
+// Progress is what an enumerator that is restored beside a living reader has to know. The fields are of one moment.
+type Progress struct {
+	// Assigned is the number of the last assignment that was applied, Ready how often the reader has asked in all.
+	Assigned, Ready int64
+	// Splits are, encoded, those that the reader holds or finished beyond the last completed checkpoint.
+	Splits []byte
+}
+
 // Metrics are the figures of a task.
 type Metrics struct {
+	// Busy, Idle and Backpressured add up to the time that the task has been running.
 	Busy, Idle, Backpressured time.Duration
 	BatchesIn                 int64
 	Operators                 []OperatorMetrics

@@ -1,0 +1,23 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+// Package stream describes jobs: typed streams, their transformations, state and time. Describing runs nothing and links
+// no server: weir.Main and weir.Run run what build described.
+//
+//	func build(env *stream.Env) error {
+//		orders := env.From("orders", file.JSON[Order]("orders/*.json")).
+//			Watermarks(watermark.BoundedOutOfOrderness(5*time.Second, (*Order).time))
+//		orders.KeyBy((*Order).buyer).
+//			Window(window.Tumbling(time.Hour)).
+//			Aggregate("spend", aggregate.Sum((*Order).amount)).
+//			To("out", file.CSVSink[int64]("spend/"))
+//		return nil
+//	}
+//
+// Each verb adds a step. What is wrong with one (a uid missing or given twice, a type that can't be encoded, a window
+// without event time, a setting where there is no step) is reported when build returns, naming the step.
+//
+// One function value serves all subtasks of a step at once, so it must not change what it captures: what changes is
+// state. Pointers handed to it, and what it reaches through them, are valid during the call.
+//
+// Every stateful step, source and sink takes its UID first: state is found by it after the program changed.
+package stream

@@ -1,0 +1,106 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/weir-stream/weir/internal/codec"
+	"github.com/weir-stream/weir/internal/exchange"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/keys"
+	"github.com/weir-stream/weir/internal/operator"
+)
+
+// add appends a step; a step with a uid is named after it.
+func (e *Env) add(n *graph.StreamNode) int {
+	n.ID = len(e.graph.Nodes)
+	if n.Name == "" {
+		n.Name = n.Verb
+		if n.UID != "" {
+			n.Name = n.UID
+		}
+	}
+	e.graph.Nodes = append(e.graph.Nodes, n)
+	return n.ID
+}
+
+// connect leads streams of T into an input of a step.
+func connect[T any](e *Env, from []origin, to, input int) {
+	for _, o := range from {
+		link(e, o, to, input, o.partitioning, nil, checkRecord[T](e, o.node))
+	}
+}
+
+// connectKeyed leads streams of T, partitioned by key, into an input of a step.
+func connectKeyed[K comparable, T any](e *Env, from []origin, key func(*T) K, to, input int) {
+	hasher, err := keys.HasherFor[K]()
+	if err != nil {
+		e.fail("KeyBy before step %q: %w", e.graph.Nodes[to].Name, err)
+		return
+	}
+	hash := func() func(*T) uint64 {
+		// One key a writer: a key on the stack would escape to the hasher, and be allocated for each record.
+		k := new(K)
+		return func(in *T) uint64 {
+			*k = key(in)
+			return hasher(k)
+		}
+	}
+	for _, o := range from {
+		link(e, o, to, input, exchange.Hash, hash, checkRecord[T](e, o.node))
+	}
+}
+
+// checkRecord returns the codec of T; nil, with the error noted for the step that emits T, where it has none.
+func checkRecord[T any](e *Env, node int) *codec.Codec[T] {
+	step := e.graph.Nodes[node]
+	t := reflect.TypeFor[T]()
+	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
+		e.fail("step %q emits %s: records are values, so emit what it points to, or a struct with the choice in a field", step.Name, t)
+		return nil
+	}
+	c, err := codec.For[T]()
+	if err != nil {
+		e.fail("step %q emits %s, which can't be encoded: %w", step.Name, t, err)
+	}
+	return c
+}
+
+func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash func() func(*T) uint64, c *codec.Codec[T]) {
+	e.graph.Edges = append(e.graph.Edges, &graph.StreamEdge{
+		From: o.node, To: to, Tag: o.tag, Input: input, Partitioning: p,
+		NewOutput: func(cfg graph.OutputConfig) (exchange.Output, operator.Port) {
+			wc := exchange.WriterConfig[T]{
+				Senders: cfg.Senders, Subtask: cfg.Subtask, KeyGroups: cfg.KeyGroups, RowsMax: cfg.RowsMax,
+				Partitioning: cfg.Partitioning,
+			}
+			if hash != nil {
+				wc.Hash = hash()
+			}
+			w := exchange.NewWriter(wc)
+			return w, operator.PortOf[T](w)
+		},
+		// One serde a process: its pool serves all channels of the edge.
+		Serde: sync.OnceValue(func() exchange.Serde { return exchange.SerdeOf(c, codec.Owned) }),
+	})
+}
+
+// unary adds a step with one input that reads s.
+func unary[T, U any](s Stream[T], n *graph.StreamNode) Stream[U] {
+	n.Inputs = 1
+	n.RecordType = typeName[U]()
+	id := s.env.add(n)
+	connect[T](s.env, s.origins, id, 0)
+	return stepStream[U](s.env, id)
+}
+
+// stepStream is the main output of a step.
+func stepStream[U any](e *Env, id int) Stream[U] {
+	return Stream[U]{env: e, step: id, origins: []origin{{node: id}}}
+}
+
+// describe names a verb and uid in messages.
+func describe(verb string, uid UID) string { return fmt.Sprintf("%s %q", verb, string(uid)) }
