@@ -279,10 +279,10 @@ func (t *fakeTask) Assign(number int64, splits []byte, noMore bool) {
 		}
 	})
 }
-func (t *fakeTask) Cancel()               { t.once.Do(func() { close(t.cancel) }) }
-func (t *fakeTask) Done() <-chan struct{} { return t.done }
-func (t *fakeTask) Metrics() task.Metrics { return task.Metrics{} }
-func (t *fakeTask) Progress() []byte      { return nil }
+func (t *fakeTask) Cancel()                 { t.once.Do(func() { close(t.cancel) }) }
+func (t *fakeTask) Done() <-chan struct{}   { return t.done }
+func (t *fakeTask) Metrics() task.Metrics   { return task.Metrics{} }
+func (t *fakeTask) Progress() task.Progress { return task.Progress{} }
 
 // fakeStorage reads what fakeTask wrote out of the metadata alone.
 type fakeStorage struct{ md *checkpoint.Metadata }
@@ -319,11 +319,14 @@ func (r inlineReader) Schema(string) []byte { return r.data }
 
 type fakeExchange struct{ id string }
 
-func (x fakeExchange) Address() string              { return x.id }
-func (x fakeExchange) Close() error                 { return nil }
-func (x fakeExchange) Release(exchange.PartitionID) {}
-func (x fakeExchange) CreatePartition(exchange.PartitionID, int, exchange.Serde) ([]exchange.Sender, error) {
-	return nil, nil
+func (x fakeExchange) Address() string { return x.id }
+func (x fakeExchange) Close() error    { return nil }
+func (x fakeExchange) CreatePartition(exchange.PartitionID, int, exchange.Serde) (*exchange.Partition, error) {
+	panic("not used")
+}
+
+func (x fakeExchange) Connect(*exchange.Gate, int, exchange.Source, exchange.Serde) error {
+	panic("not used")
 }
 
 // fakeEnumerator hands out ranges of numbers, a split for each request.

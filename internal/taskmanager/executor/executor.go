@@ -83,7 +83,8 @@ func (x *Executor) Tick(now time.Time) {
 	}
 	for _, id := range x.core.Live() {
 		if r := x.tasks[id]; r != nil {
-			x.core.Observe(id, r.task.Progress(), metricsOf(r.task.Metrics()))
+			p := r.task.Progress()
+			x.core.Observe(id, p.Ready, p.Splits, metricsOf(r.task.Metrics()))
 		}
 	}
 	x.core.Tick(now)

@@ -13,9 +13,6 @@ import (
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// drain has sources end their input, and event time with it, before their barrier.
-const drain = element.BarrierFlags(1 << 4)
-
 // abortedMax bounds the aborted checkpoints that each heartbeat tells of.
 const abortedMax = 64
 
@@ -183,7 +180,7 @@ func (m *Master) EnumeratorSnapshot(index, instance int, id int64, state []byte,
 func (m *Master) trigger(a coordinator.Trigger) {
 	flags := a.Flags
 	if a.Drain {
-		flags |= drain
+		flags |= element.Drain
 	}
 	byManager := map[string]*weirpb.TriggerCheckpoint{}
 	for _, t := range a.Tasks {

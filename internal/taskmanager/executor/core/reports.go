@@ -88,9 +88,11 @@ func (x *Executor) MissingAssignments(id, from int64) {
 	}
 }
 
-// Observe takes the figures of a task for the next report.
-func (x *Executor) Observe(id int64, progress []byte, metrics *weirpb.TaskMetrics) {
+// Observe takes what a task has come to for the next report: how often its reader has asked for work, what that holds,
+// and the figures.
+func (x *Executor) Observe(id, ready int64, progress []byte, metrics *weirpb.TaskMetrics) {
 	if a := x.attempts[id]; a != nil && !ended(a) {
+		a.status.Ready = max(a.status.GetReady(), ready)
 		a.status.Progress, a.status.Metrics = progress, metrics
 	}
 }
