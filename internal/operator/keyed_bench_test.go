@@ -19,13 +19,23 @@ import (
 // click is a record of 16 bytes.
 type click struct{ user, page int64 }
 
+//go:noinline
 func user(c *click) int64 { return c.user }
 
 // counter is a state of 16 bytes.
 type counter struct{ N, Last int64 }
 
+// countClick is the user's function of both the engine and the loop.
+//
 //go:noinline
-func countClick(st *counter, in *click) { st.N++; st.Last = in.page }
+func countClick(st *counter, _ *clickContext, in *click, out *element.Out[int64]) error {
+	st.N++
+	st.Last = in.page
+	if st.N == 1 {
+		out.Emit(in.user)
+	}
+	return nil
+}
 
 // clicks makes batches of clicks with the hashes of their users.
 func clicks(tb testing.TB, users, batches int) []*element.Batch[click] {
@@ -57,15 +67,7 @@ func countSteps(tb testing.TB) map[string]operator.Step {
 	process, err := operator.KeyedProcess(user,
 		func(c *operator.KeyedContext[int64]) *clickContext { return &clickContext{c} },
 		func() operator.KeyedFuncs[counter, click, int64, clickContext] {
-			return operator.KeyedFuncs[counter, click, int64, clickContext]{
-				Process: func(st *counter, _ *clickContext, in *click, out *element.Out[int64]) error {
-					countClick(st, in)
-					if st.N == 1 {
-						out.Emit(in.user)
-					}
-					return nil
-				},
-			}
+			return operator.KeyedFuncs[counter, click, int64, clickContext]{Process: countClick}
 		})
 	if err != nil {
 		tb.Fatal(err)
@@ -93,17 +95,22 @@ func BenchmarkKeyedCount(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			f := countClick
+			key, f := user, countClick
+			out := element.NewOut(1024, func(*element.Batch[int64]) error { return nil })
 			benchmark(b, batches, func(batch *element.Batch[click]) error {
+				var k int64
 				rows, hashes := batch.Rows(), batch.Hashes()
 				for i := range rows {
 					if i%heap.PrefetchGroup == 0 {
 						table.Prefetch(hashes[i:])
 					}
-					st, _ := table.Row(hashes[i], &rows[i].user)
-					f(st, &rows[i])
+					k = key(&rows[i])
+					st, _ := table.Row(hashes[i], &k)
+					if err := f(st, nil, &rows[i], out); err != nil {
+						return err
+					}
 				}
-				return nil
+				return out.Flush()
 			})
 		})
 	}

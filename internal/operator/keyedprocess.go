@@ -195,9 +195,14 @@ func (p *keyedProcessor[K, S, U, C]) enter(h uint64, at int64, isNew bool) {
 	p.ctx.at = at
 	p.emit.At(at)
 	if p.current < p.furthest {
-		group, _ := keys.Group(h, p.rt.MaxParallelism)
-		p.ctx.watermark = p.seen.Seen(group)
+		p.lookBack(h)
 	}
+}
+
+// lookBack sets the watermark of a call to what the key group has seen.
+func (p *keyedProcessor[K, S, U, C]) lookBack(h uint64) {
+	group, _ := keys.Group(h, p.rt.MaxParallelism)
+	p.ctx.watermark = p.seen.Seen(group)
 }
 
 // Watermark fires the event-time timers that are due, in order of time, then of the hash of their keys, and passes it on.

@@ -154,6 +154,7 @@ func (s *source[T, S, E]) Poll() (found Polled, err error) {
 	}
 	defer guard(&s.rt.Info, &err)
 	s.batch.Reset()
+	s.batch.SetHashes(nil) // the column may have come with storage that a receiver left
 	id, polled := s.reader.Poll(s.batch)
 	if n := s.batch.Len(); n > 0 {
 		s.received(n)
