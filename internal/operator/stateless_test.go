@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-stream/weir/aggregate"
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/internal/operator/operatortest"
@@ -134,5 +135,28 @@ func TestCoProcess(t *testing.T) {
 			operatortest.NewFeed[string]().At(3, "x").Idle().Active().Watermark(7).At(9, "y").Watermark(9).End(),
 		),
 		Want: want(operatortest.Expect("i", "ii", "x", "y").At(1, 6, 3, 9)),
+	})
+}
+
+func TestChain(t *testing.T) {
+	double := func(n *int) int { return *n * 2 }
+	sum, err := operator.Aggregate(func(n *int) int { return *n % 4 }, aggregate.Sum(func(n *int) int { return *n }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operatortest.Run(t, operatortest.Case{
+		Step: operatortest.Chain(
+			operator.Map(double),
+			operator.MapTo(func(n, out *int) { *out += *n + 1 }),                        // 3 5 7 9 11 13
+			operator.Filter(func(n *int) bool { return *n%5 != 0 }),                     // 3 7 9 11 13
+			operator.FlatMap(func(n *int, out *element.Out[int]) { out.Emit(*n * 10) }), // 30 70 90 110 130
+			operator.FilterE(func(n *int) (bool, error) { return *n != 110, nil }),
+			operator.Map(func(n *int) int { return *n + 1 }),
+			sum, // by remainder, all of which is 3
+			operator.MapTo(func(n *int, w *word) { w.n = *n }),
+		),
+		Inputs:     one(numbers()),
+		Want:       want(operatortest.Expect(word{"", 31}, word{"", 102}, word{"", 193}, word{"", 324}).At(1, 2, 3, 6)),
+		OneSubtask: true, // records are hashed behind the first step only
 	})
 }
