@@ -32,8 +32,8 @@ type transport struct {
 var transports = []transport{
 	{"same", "local", false},
 	{"hub", "local", true},
-	// {"tcp", "tcp", true},
-	// {"unix", "unix", true},
+	{"tcp", "tcp", true},
+	{"unix", "unix", true},
 }
 
 // everyTransport runs a test over all transports.
@@ -160,4 +160,14 @@ func must(t failer, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// unknow releases a partition and makes its name free again.
+func (r *registry) unknow(id PartitionID) {
+	if p := r.lookup(id); p != nil {
+		p.Release()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.past, id)
 }

@@ -2,21 +2,236 @@
 
 package exchange
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
-const jobBytesMax = 256
+	"github.com/weir-stream/weir/element"
+)
 
-type network struct{ address string }
+// network is the part of an Environment that has sockets: one listener for consumers of other processes, and one
+// connection to each process that this one consumes from. Data flows to the side that dialed, credit back.
+type network struct {
+	config   Config
+	registry *registry
+	address  string
+	listener net.Listener
+	// ctx ends with the network; dialing stops then.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// wg counts the goroutines of the listener and of all connections.
+	wg     sync.WaitGroup
+	frames element.FramePool
+	// written and read count bytes on all connections.
+	written, read atomic.Int64
 
-func openNetwork(Config, *registry) (*network, error) { return nil, errors.ErrUnsupported }
-
-func (n *network) connect(*Gate, int, Source, Serde) error { return errors.ErrUnsupported }
-func (n *network) close() error                            { return nil }
-
-type outStream struct {
-	sub    *subpartition
-	listed bool
+	mu struct {
+		sync.Mutex
+		closed bool
+		// conns are all sockets that are open, in are the connections by the address of the producers.
+		conns map[net.Conn]bool
+		in    map[string]*inConn
+	}
 }
 
-func (o *outStream) enqueue()   {}
-func (o *outStream) fail(error) {}
+func openNetwork(c Config, r *registry) (*network, error) {
+	n := &network{config: c, registry: r}
+	//nolint:contextcheck // it lives as long as the environment, whose Close ends it
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	l, err := new(net.ListenConfig).Listen(n.ctx, c.Network, c.Listen)
+	if err != nil {
+		n.cancel()
+		return nil, fmt.Errorf("listen for consumers: %w", err)
+	}
+	n.listener = l
+	n.address = c.Network + ":" + l.Addr().String()
+	n.mu.conns = map[net.Conn]bool{}
+	n.mu.in = map[string]*inConn{}
+	n.wg.Go(n.accept)
+	return n, nil
+}
+
+// hello is what this side says of itself.
+func (n *network) hello() hello {
+	return hello{version: wireVersion, credits: uint16(n.config.Credits), job: n.config.Job}
+}
+
+// accept serves consumers until the listener is closed.
+func (n *network) accept() {
+	for {
+		conn, err := n.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // too many files: connections that are open go on, the one that failed is made again
+			select {
+			case <-n.ctx.Done():
+			case <-time.After(acceptPause):
+			}
+			continue
+		}
+		if n.adopt(conn) {
+			n.wg.Go(func() { newOutConn(n, conn).serve() })
+		}
+	}
+}
+
+// acceptPause keeps a listener that can't accept from spinning.
+const acceptPause = 50 * time.Millisecond
+
+// adopt makes close close the socket, too.
+func (n *network) adopt(conn net.Conn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.closed {
+		_ = conn.Close()
+		return false
+	}
+	n.mu.conns[conn] = true
+	return true
+}
+
+// drop closes a socket.
+func (n *network) drop(conn net.Conn) {
+	_ = conn.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.mu.conns, conn)
+}
+
+// connect asks the producer's process for a channel. The connection is made if there is none.
+func (n *network) connect(g *Gate, channel int, src Source, serde Serde) error {
+	kind, where, ok := strings.Cut(src.Address, ":")
+	if !ok || kind != "tcp" && kind != "unix" {
+		return fmt.Errorf("producer's address %q: want tcp:HOST:PORT or unix:PATH", src.Address)
+	}
+	for {
+		n.mu.Lock()
+		if n.mu.closed {
+			n.mu.Unlock()
+			return ErrClosed
+		}
+		c := n.mu.in[src.Address]
+		if c == nil {
+			c = newInConn(n, src.Address)
+			n.mu.in[src.Address] = c
+			n.wg.Go(func() { c.run(kind, where) })
+		}
+		n.mu.Unlock()
+		if c.subscribe(g, channel, src, serde) {
+			return nil
+		}
+		n.forget(c) // it has just failed; what comes now belongs to the next
+	}
+}
+
+func (n *network) forget(c *inConn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.in[c.address] == c {
+		delete(n.mu.in, c.address)
+	}
+}
+
+// dial makes a connection and greets.
+func (n *network) dial(kind, where string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, n.config.DialTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, kind, where)
+	if err != nil {
+		return nil, err
+	}
+	if !n.adopt(conn) {
+		return nil, net.ErrClosed
+	}
+	if err := n.greet(conn); err != nil {
+		n.drop(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (n *network) greet(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(n.config.DialTimeout)); err != nil {
+		return err
+	}
+	mine := n.hello()
+	if _, err := conn.Write(mine.append(nil)); err != nil {
+		return err
+	}
+	theirs, err := readHello(conn)
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if theirs.refusal != "" {
+		return fmt.Errorf("refused: %s", theirs.refusal)
+	}
+	if refusal := mine.refuse(theirs); refusal != "" {
+		return fmt.Errorf("other side has %s", refusal)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// answer is greet of the side that was dialed.
+func (n *network) answer(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(n.config.DialTimeout)); err != nil {
+		return err
+	}
+	theirs, err := readHello(conn)
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	mine := n.hello()
+	mine.refusal = mine.refuse(theirs)
+	if _, err := conn.Write(mine.append(nil)); err != nil {
+		return err
+	}
+	if mine.refusal != "" {
+		return errors.New(mine.refusal)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// close breaks all connections and waits for their goroutines.
+func (n *network) close() error {
+	n.mu.Lock()
+	n.mu.closed = true
+	for conn := range n.mu.conns {
+		_ = conn.Close()
+	}
+	n.mu.Unlock()
+	n.cancel()
+	err := n.listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	n.wg.Wait()
+	return err
+}
+
+// countReader counts what is read.
+type countReader struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (r countReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n.Add(int64(n))
+	return n, err
+}
+
+// lost is the error of the channels of a connection that broke.
+func lost(address string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("connection with %s was closed: %w", address, ErrLost)
+	}
+	return fmt.Errorf("connection with %s: %w: %w", address, err, ErrLost)
+}

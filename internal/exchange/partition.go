@@ -118,24 +118,29 @@ func (p *Partition) Release() {
 	p.mu.released = true
 	p.released.Store(true)
 	var batches []element.Any
+	var streams []*outStream
 	for i := range p.subs {
-		batches = append(batches, p.mu.slab.drop(&p.subs[i].queue)...)
+		s := &p.subs[i]
+		batches = append(batches, p.mu.slab.drop(&s.queue)...)
+		if s.stream != nil && s.opened {
+			streams = append(streams, s.stream)
+		}
 	}
 	p.mu.Unlock()
 	p.poke()
+	p.forget(p)
 	for _, b := range batches {
 		b.Release()
 	}
 	err := fmt.Errorf("producer of partition %v ended without the end of its output: %w", p.id, ErrLost)
-	for i := range p.subs { // nobody attaches to a released partition, so modes are final
-		s := &p.subs[i]
-		if g := s.gate.Load(); g != nil {
-			g.fail(int(s.channel), err)
-		} else if s.stream != nil && s.opened {
-			s.stream.fail(err)
+	for _, o := range streams {
+		o.fail(err)
+	}
+	for i := range p.subs { // nobody attaches to a released partition; a gate knows which of its channels have ended
+		if g := p.subs[i].gate.Load(); g != nil {
+			g.fail(int(p.subs[i].channel), err)
 		}
 	}
-	p.forget(p)
 }
 
 // Queued is the number of entries that wait for consumers; those in gates of this process don't.
@@ -263,7 +268,7 @@ func (s *subpartition) attachStream(o *outStream) error {
 		return err
 	}
 	s.stream = o
-	o.sub = s
+	o.sub.Store(s)
 	o.listed = !s.queue.empty()
 	enqueue := o.listed
 	p.mu.Unlock()

@@ -1,0 +1,374 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
+	"github.com/weir-stream/weir/internal/keys"
+)
+
+// point is a small record, of 24 bytes.
+type point struct{ Key, Value, Rest int64 }
+
+func pointHash(p *point) uint64 { return hasher(&p.Key) }
+
+// BenchmarkHashEdge sends records by the hash of their keys from two producers to two consumers: through writers and
+// gates, then through the same work written out by hand. ratio is the time of the first over that of the second.
+func BenchmarkHashEdge(b *testing.B) {
+	for _, rowsMax := range []int{1024, 64} {
+		b.Run(fmt.Sprint("rows=", rowsMax), func(b *testing.B) {
+			const records = 1 << 20
+			var engine, loop time.Duration
+			for b.Loop() {
+				engine += timed(func() { hashEdge(b, records, rowsMax) })
+				loop += timed(func() { hashLoop(records, rowsMax) })
+			}
+			n := float64(b.N) * 2 * records
+			b.ReportMetric(float64(engine.Nanoseconds())/n, "ns/record")
+			b.ReportMetric(float64(loop.Nanoseconds())/n, "loop-ns/record")
+			b.ReportMetric(float64(engine)/float64(loop), "ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// generate fills rows with records that continue at next.
+func generate(rows []point, times []int64, next *uint64) {
+	for i := range rows {
+		*next++
+		k := mix(*next)
+		rows[i] = point{int64(k >> 40), int64(*next), 1}
+		times[i] = int64(*next)
+	}
+}
+
+func hashEdge(b *testing.B, records, rowsMax int) {
+	up, _ := transports[0].open(b, Config{})
+	var wg sync.WaitGroup
+	for i := range 2 {
+		p, err := up.CreatePartition(PartitionID{Attempt: int64(i)}, 2, nil)
+		must(b, err)
+		wg.Go(func() {
+			w := NewWriter(WriterConfig[point]{
+				Senders: p.Senders(), Subtask: i, KeyGroups: 128, RowsMax: rowsMax, Partitioning: Hash, Hash: pointHash,
+			})
+			in := element.NewBatch[point](1024)
+			in.Timed()
+			next := uint64(i) << 40
+			for range records / 1024 {
+				in.Resize(1024)
+				generate(in.Rows(), in.Times(), &next)
+				must(b, w.Process(in))
+			}
+			must(b, w.End())
+		})
+	}
+	sums := make([]int64, 2)
+	for i := range 2 {
+		k := newTaker(b, 2, GateOptions{})
+		for c := range 2 {
+			must(b, up.Connect(k.Gate, c, Source{ID: PartitionID{Attempt: int64(c)}, Subpartition: i}, nil))
+		}
+		wg.Go(func() {
+			for ended := 0; ended < 2; {
+				e := k.take()
+				if e.Batch != nil {
+					t := e.Batch.(*element.Batch[point])
+					rows, times, hashes := t.Rows(), t.Times(), t.Hashes()
+					for j := range rows {
+						sums[i] += rows[j].Value + times[j] + int64(hashes[j])
+					}
+					k.Release(e)
+				}
+				if e.Control.Kind == element.EndOfInput {
+					ended++
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// parcel is the batch of the hand-written loop.
+type parcel struct {
+	rows   []point
+	times  []int64
+	hashes []uint64
+	home   chan *parcel
+}
+
+func hashLoop(records, rowsMax int) {
+	var to [2]chan *parcel
+	for i := range to {
+		to[i] = make(chan *parcel, 2*Credits)
+	}
+	var producers, consumers sync.WaitGroup
+	for i := range 2 {
+		producers.Go(func() {
+			home := make(chan *parcel, 4*Credits)
+			for range 4 * Credits {
+				home <- &parcel{make([]point, 0, rowsMax), make([]int64, 0, rowsMax), make([]uint64, 0, rowsMax), home}
+			}
+			open := [2]*parcel{<-home, <-home}
+			rows, times := make([]point, 1024), make([]int64, 1024)
+			hashes, targets := make([]uint64, 1024), make([]uint8, 1024)
+			next := uint64(i) << 40
+			for range records / 1024 {
+				generate(rows, times, &next)
+				for j := range rows {
+					hashes[j] = pointHash(&rows[j])
+					g, _ := keys.Group(hashes[j], 128)
+					targets[j] = uint8(g >> 6)
+				}
+				for j, t := range targets {
+					o := open[t]
+					n := len(o.rows)
+					o.rows, o.times, o.hashes = o.rows[:n+1], o.times[:n+1], o.hashes[:n+1]
+					o.rows[n], o.times[n], o.hashes[n] = rows[j], times[j], hashes[j]
+					if n+1 == rowsMax {
+						to[t] <- o
+						open[t] = <-home
+					}
+				}
+			}
+			to[0] <- open[0]
+			to[1] <- open[1]
+		})
+	}
+	sums := make([]int64, 2)
+	for i := range to {
+		consumers.Go(func() {
+			for p := range to[i] {
+				for j := range p.rows {
+					sums[i] += p.rows[j].Value + p.times[j] + int64(p.hashes[j])
+				}
+				p.rows, p.times, p.hashes = p.rows[:0], p.times[:0], p.hashes[:0]
+				p.home <- p
+			}
+		})
+	}
+	producers.Wait()
+	close(to[0])
+	close(to[1])
+	consumers.Wait()
+}
+
+// BenchmarkHandOff passes batches of one row from a task to another.
+func BenchmarkHandOff(b *testing.B) {
+	up, _ := transports[0].open(b, Config{})
+	p, err := up.CreatePartition(PartitionID{}, 1, nil)
+	must(b, err)
+	k := newTaker(b, 1, GateOptions{})
+	must(b, up.Connect(k.Gate, 0, Source{}, nil))
+	b.ReportAllocs()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			e := k.take()
+			k.Release(e)
+			if e.Control.Kind == element.EndOfInput {
+				return
+			}
+		}
+	})
+	w := NewWriter(WriterConfig[point]{Senders: p.Senders(), RowsMax: 1, Partitioning: Forward})
+	in := element.NewBatch[point](1)
+	for b.Loop() {
+		in.Reset()
+		in.AppendNanos(1).Value = 1
+		must(b, w.Process(in))
+	}
+	must(b, w.End())
+	wg.Wait()
+}
+
+// BenchmarkIdleChannels connects a thousand producers with a thousand consumers and reports what a channel costs.
+func BenchmarkIdleChannels(b *testing.B) {
+	const side = 1000
+	for b.Loop() {
+		before := heap()
+		up, _ := transports[0].open(b, Config{})
+		gates := make([]*Gate, side)
+		writers := make([]*Writer[point], side)
+		for i := range gates {
+			gates[i] = NewGate(make([]int, side), func() {}, GateOptions{})
+		}
+		start := time.Now()
+		for i := range writers {
+			id := PartitionID{Attempt: int64(i)}
+			p, err := up.CreatePartition(id, side, nil)
+			must(b, err)
+			for c, g := range gates {
+				must(b, up.Connect(g, i, Source{ID: id, Subpartition: c}, nil))
+			}
+			writers[i] = NewWriter(WriterConfig[point]{
+				Senders: p.Senders(), KeyGroups: 32768, Partitioning: Hash, Hash: pointHash,
+			})
+		}
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/(side*side), "connect-ns/channel")
+		b.ReportMetric(float64(heap()-before)/(side*side), "B/channel")
+		runtime.KeepAlive(gates)
+		runtime.KeepAlive(writers)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// bid is a record that takes about 176 bytes on the wire.
+type bid struct {
+	Auction, Bidder, Price int64
+	Channel, URL           string
+	At                     int64
+	Extra                  string
+}
+
+func bids(n int) []bid {
+	rows := make([]bid, n)
+	for i := range rows {
+		rows[i] = bid{
+			Auction: int64(mix(uint64(i)) >> 40), Bidder: int64(mix(uint64(i)) >> 44), Price: int64(i) * 17,
+			Channel: fmt.Sprint("channel-", i%10_000), At: 1_700_000_000_000 + int64(i),
+			URL:   "https://www.nexmark.example/item.htm?query=1&channel_id=" + fmt.Sprint(i),
+			Extra: strings.Repeat("x", 92),
+		}
+	}
+	return rows
+}
+
+// BenchmarkSocketEdge sends bids over one connection, both ends in this process: with owned and with borrowed strings,
+// and beside that frames of the same size by a bare loop that neither encodes nor decodes. ratio is the rate of the
+// edge over that of the bare loop.
+func BenchmarkSocketEdge(b *testing.B) {
+	c, err := codec.For[bid]()
+	must(b, err)
+	for _, tr := range transports[2:] {
+		for _, strings := range []codec.Strings{codec.Owned, codec.Borrowed} {
+			name := "owned"
+			if strings {
+				name = "borrowed"
+			}
+			b.Run(tr.name+"/"+name, func(b *testing.B) {
+				const records = 1 << 20
+				rows := bids(element.RowsFor[bid](1))
+				batch := element.NewBatch[bid](len(rows))
+				batch.Resize(len(rows))
+				copy(batch.Rows(), rows)
+				frame, err := SerdeOf(c, strings).Append(nil, batch)
+				must(b, err)
+				batches := records / len(rows)
+				var engine, bare time.Duration
+				for b.Loop() {
+					engine += socketEdge(b, tr, c, strings, rows, batches)
+					bare += bareLoop(b, tr, frame, batches)
+				}
+				n := float64(b.N * batches * len(rows))
+				b.ReportMetric(n/engine.Seconds()/1e6, "Mrecords/s")
+				b.ReportMetric(n/bare.Seconds()/1e6, "bare-Mrecords/s")
+				b.ReportMetric(float64(bare)/float64(engine), "ratio")
+				b.ReportMetric(float64(len(frame))/float64(len(rows)), "B/record")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+func socketEdge(
+	b *testing.B, tr transport, c *codec.Codec[bid], strings codec.Strings, rows []bid, batches int,
+) time.Duration {
+	up, down := tr.open(b, Config{})
+	p, err := up.CreatePartition(PartitionID{}, 1, SerdeOf(c, strings))
+	must(b, err)
+	k := newTaker(b, 1, GateOptions{})
+	must(b, down.Connect(k.Gate, 0, Source{Address: up.Address()}, SerdeOf(c, strings)))
+	w := NewWriter(WriterConfig[bid]{Senders: p.Senders(), Partitioning: Forward})
+	must(b, w.Watermark(0))
+	for k.take().Control.Kind != element.Watermark { // connected
+	}
+	return timed(func() {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			in := element.NewBatch[bid](len(rows))
+			for range batches {
+				in.Resize(len(rows))
+				copy(in.Rows(), rows)
+				must(b, w.Process(in))
+			}
+			must(b, w.End())
+		})
+		sum := 0
+		for {
+			e := k.take()
+			must(b, e.Err)
+			if e.Batch != nil {
+				rows := e.Batch.(*element.Batch[bid]).Rows()
+				for i := range rows {
+					sum += int(rows[i].Price) + len(rows[i].URL)
+				}
+				k.Release(e)
+			}
+			if e.Control.Kind == element.EndOfInput {
+				break
+			}
+		}
+		wg.Wait()
+	})
+}
+
+func bareLoop(b *testing.B, tr transport, frame []byte, frames int) time.Duration {
+	where := "127.0.0.1:0"
+	if tr.network == "unix" {
+		where = b.TempDir() + "/bare"
+	}
+	l, err := net.Listen(tr.network, where)
+	must(b, err)
+	defer l.Close()
+	out, err := net.Dial(tr.network, l.Addr().String())
+	must(b, err)
+	defer out.Close()
+	in, err := l.Accept()
+	must(b, err)
+	defer in.Close()
+	return timed(func() {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			buf := make([]byte, headerBytes+len(frame))
+			binary.LittleEndian.PutUint32(buf, uint32(len(frame)))
+			copy(buf[headerBytes:], frame)
+			for range frames {
+				_, err := out.Write(buf)
+				must(b, err)
+			}
+		})
+		buf := make([]byte, len(frame))
+		for range frames {
+			_, err := io.ReadFull(in, buf[:headerBytes])
+			must(b, err)
+			_, err = io.ReadFull(in, buf[:binary.LittleEndian.Uint32(buf)])
+			must(b, err)
+		}
+		wg.Wait()
+	})
+}
