@@ -28,8 +28,9 @@ type Config struct {
 	Graph   func(jobID string) (*graph.JobGraph, error)
 	Storage func(executor.StorageRequest) (task.StateStorage, error)
 	Start   func(task.Config) task.Task
-	Clock   task.Clock
-	Logger  *slog.Logger
+	// Clock is handed to the tasks; nil for the system's.
+	Clock  task.Clock
+	Logger *slog.Logger
 	// StopTimeout bounds the wait for tasks when the TaskManager or a job ends.
 	StopTimeout time.Duration
 	// BufferTimeout and RowsMax are handed to the tasks; zero for their defaults.

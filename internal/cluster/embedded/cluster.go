@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
@@ -30,6 +31,7 @@ type Cluster struct {
 	config          Config
 	memory          storage.Objects // where there is no directory
 	network         *rpc.Local
+	hub             exchange.Hub // of the "local" network
 	resourceManager *resourcemanager.ResourceManager
 	dispatcher      *dispatcher.Dispatcher
 	once            sync.Once
@@ -121,7 +123,7 @@ func (k *Cluster) StartTaskManager(i int) error {
 	}
 	k.mu.starts++
 	id := fmt.Sprintf("taskmanager-%d", i)
-	x, err := k.config.NewExchange(id)
+	x, err := k.newExchange(id)
 	if err != nil {
 		return fmt.Errorf("start exchange of %s: %w", id, err)
 	}

@@ -14,14 +14,6 @@ import (
 	"github.com/weir-stream/weir/internal/taskmanager/executor"
 )
 
-// Exchange is the exchange of one TaskManager.
-type Exchange interface {
-	task.Exchange
-	// Address is where the TaskManagers of other processes, or of this one, reach it.
-	Address() string
-	Close() error
-}
-
 // Config is what a Cluster is made of. Zero values are as explained.
 type Config struct {
 	// TaskManagers is how many there are, 1 by default, each with SlotsPerTaskManager slots, 1 by default.
@@ -33,11 +25,14 @@ type Config struct {
 	MemoryBytes int64
 	// Logger is slog.DiscardHandler's by default.
 	Logger *slog.Logger
-	// Clock is the processing time of tasks; required.
+	// Clock is the processing time of tasks, the system's by default.
 	Clock task.Clock
-	// StartTask makes a task and starts it; required. It does not block.
+	// Network is how batches go from one TaskManager to another: "local", the default, hands them over, "tcp" and "unix"
+	// encode them and send them through sockets, as between processes.
+	Network string
+	// StartTask makes a task and starts it, without blocking; task.Start by default.
 	StartTask func(task.Config) task.Task
-	// NewExchange makes the exchange of a TaskManager; required.
+	// NewExchange makes the exchange of a TaskManager; by default one of the Network.
 	NewExchange func(taskManager string) (Exchange, error)
 	// NewStorage makes the state storage of a task over what is stored of its run; required. It does no I/O.
 	NewStorage func(*storage.Run, executor.StorageRequest) (task.StateStorage, error)
@@ -56,6 +51,10 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.TaskManagers = cmp.Or(c.TaskManagers, 1)
+	c.Network = cmp.Or(c.Network, "local")
+	if c.StartTask == nil {
+		c.StartTask = task.Start
+	}
 	c.SlotsPerTaskManager = cmp.Or(c.SlotsPerTaskManager, 1)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -73,8 +72,10 @@ func (c Config) validate() error {
 		return fmt.Errorf("embedded: TaskManagers %d with SlotsPerTaskManager %d: want at least one", c.TaskManagers, c.SlotsPerTaskManager)
 	case c.HeartbeatTimeout < 2*c.Heartbeat || c.Heartbeat < 0:
 		return fmt.Errorf("embedded: HeartbeatTimeout %v with Heartbeat %v: want at least two", c.HeartbeatTimeout, c.Heartbeat)
-	case c.Clock == nil, c.StartTask == nil, c.NewExchange == nil, c.NewStorage == nil:
-		return errors.New("embedded: want Clock, StartTask, NewExchange and NewStorage")
+	case c.Network != "local" && c.Network != "tcp" && c.Network != "unix":
+		return fmt.Errorf("embedded: Network %q: want local, tcp or unix", c.Network)
+	case c.NewStorage == nil:
+		return errors.New("embedded: want NewStorage")
 	}
 	return nil
 }

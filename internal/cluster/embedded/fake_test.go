@@ -420,15 +420,9 @@ func (w *world) numbers(count, size int, two bool) *graph.JobGraph {
 	return g
 }
 
-// testClock is the machine's, which synctest fakes.
-type testClock struct{}
-
-func (testClock) Now() time.Time                    { return time.Now() }
-func (testClock) NewTimer(time.Duration) task.Timer { panic("not used") }
-
 func testConfig(w *world, taskManagers, slots int) Config {
 	return Config{
-		TaskManagers: taskManagers, SlotsPerTaskManager: slots, Clock: testClock{}, StartTask: w.start,
+		TaskManagers: taskManagers, SlotsPerTaskManager: slots, StartTask: w.start,
 		NewExchange: func(id string) (Exchange, error) { return fakeExchange{id: id}, nil },
 		NewStorage:  newFakeStorage,
 		Heartbeat:   100 * time.Millisecond, CancelTimeout: 2 * time.Second,

@@ -36,8 +36,9 @@ type Config struct {
 	Exchange task.Exchange
 	Storage  func(StorageRequest) (task.StateStorage, error)
 	Start    func(task.Config) task.Task
-	Clock    task.Clock
-	Logger   *slog.Logger
+	// Clock is handed to the tasks; nil for the system's.
+	Clock  task.Clock
+	Logger *slog.Logger
 	// Post has a function run by the goroutine that calls the executor, unless that has ended. Send passes a message on.
 	Post func(func()) bool
 	Send func(to string, m *weirpb.Envelope)
@@ -126,7 +127,7 @@ func (x *Executor) Wait(timeout time.Duration) bool {
 func (x *Executor) Fail(s graph.SubtaskID, err error) bool {
 	for _, r := range x.tasks {
 		if r.subtask == s && r.killed == nil {
-			r.killed = err
+			r.killed = fmt.Errorf("%w: %w", errInjected, err)
 			r.task.Cancel()
 			return true
 		}

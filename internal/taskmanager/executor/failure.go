@@ -36,7 +36,7 @@ func kindOf(err error) weirpb.FailureKind {
 		return weirpb.FailureKind_FAILURE_KIND_FATAL
 	case errors.As(err, &user):
 		return weirpb.FailureKind_FAILURE_KIND_USER
-	case errors.Is(err, exchange.ErrClosed), errors.Is(err, errInjected),
+	case errors.Is(err, exchange.ErrClosed), errors.Is(err, exchange.ErrLost), errors.Is(err, errInjected),
 		errors.As(err, &path), errors.As(err, &call), errors.As(err, &no), errors.As(err, &network):
 		return weirpb.FailureKind_FAILURE_KIND_WORLD
 	}
