@@ -99,7 +99,7 @@ func (t *Table[K, S]) Begin(cp statebackend.Checkpoint) error {
 	if !t.snap.savepoint {
 		t.chain.begin(cp.ID, t.epoch)
 	}
-	t.epoch++
+	t.setEpoch(t.epoch + 1)
 	return nil
 }
 
@@ -166,6 +166,7 @@ func (t *Table[K, S]) step(w statebackend.Writer, budget int) (done bool, err er
 func (t *Table[K, S]) scan(sg *segment[K, S], budget int) int {
 	s := &t.snap
 	held := s.heldBytes
+	from, bound, base, full := s.tag, s.bound, s.base, s.full // needs, without loads
 	s.scanning = true
 	defer func() { s.scanning = false }()
 	for i := sg.home(s.tag); i < len(sg.slots); i++ {
@@ -182,7 +183,7 @@ func (t *Table[K, S]) scan(sg *segment[K, S], budget int) int {
 			continue
 		}
 		budget -= slotCost
-		if !s.needs(sg.index, m) {
+		if epoch := m & epochMask; epoch > bound || epoch <= base && !full || full && m&liveBit == 0 || m&tagMask < from {
 			continue
 		}
 		if t.ttl != nil && m&liveBit != 0 && t.ttl.drop(t, sg, i) {
@@ -343,7 +344,7 @@ func (t *Table[K, S]) renumber() {
 		}
 		sg.dirty = mapped(sg.dirty)
 	}
-	t.epoch = cur
+	t.setEpoch(cur)
 }
 
 // buffersKept is how many buffers wait for their next use.

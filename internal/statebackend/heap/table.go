@@ -94,9 +94,10 @@ type Table[K comparable, S any] struct {
 	segs []segment[K, S]
 
 	// epoch is that of writes that come now. It is at least 1: 0 is older than any write since the renumbering.
-	epoch uint64
-	snap  snapshot
-	chain chain
+	// Invariant: written == liveBit | epoch, the low part of the meta word of a row that was written.
+	epoch, written uint64
+	snap           snapshot
+	chain          chain
 
 	codec  *codec.Codec[Entry[K, S]]
 	times  *codec.Codec[int64]
@@ -149,7 +150,6 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		first:  uint64(max(0, c.Groups.First)),
 		mix:    remix(c.Seed),
 		segs:   make([]segment[K, S], c.Groups.Len()),
-		epoch:  1,
 		codec:  rows,
 		times:  times,
 		schema: rows.Schema().Marshal(),
@@ -161,6 +161,7 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 	for i := range t.segs {
 		t.segs[i].index = i
 	}
+	t.setEpoch(1)
 	return t, nil
 }
 
@@ -175,6 +176,29 @@ func remix(seed uint64) uint64 {
 // Row lends the row of a key for writing, adding a zero one where there is none. It is valid until the next call of the
 // table. Every access counts as a write.
 func (t *Table[K, S]) Row(h uint64, k *K) (row *S, isNew bool) {
+	group, rest := bits.Mul64(h, t.groups)
+	sg := &t.segs[group-t.first]
+	tag := rest * t.mix & tagMask
+	want := tag | t.written
+	slots := sg.slots
+	for i, _ := bits.Mul64(tag, sg.cap); i < uint64(len(slots)); i++ {
+		s := &slots[i]
+		differs := s.meta ^ want
+		if differs&^epochMask == 0 && s.key == *k {
+			if differs == 0 && t.ttl == nil {
+				return &s.state, false // written in this epoch: the way of nearly all calls
+			}
+			break
+		}
+		if s.meta == 0 {
+			break
+		}
+	}
+	return t.rowSlow(h, k)
+}
+
+// rowSlow is Row for rows that are new, or not written in this epoch, or expire.
+func (t *Table[K, S]) rowSlow(h uint64, k *K) (row *S, isNew bool) {
 	sg, i, isNew := t.put(h, 0, k)
 	if t.ttl != nil {
 		isNew = t.ttl.lend(sg, i, isNew)
@@ -244,11 +268,15 @@ func (t *Table[K, S]) Close() error {
 
 func slotBytes[K comparable, S any]() int64 { return int64(unsafe.Sizeof(slot[K, S]{})) }
 
+func (t *Table[K, S]) setEpoch(epoch uint64) { t.epoch, t.written = epoch, liveBit|epoch }
+
 // place finds the segment of a hash, and the tag that stands for the hash inside. Tags are multiples of 1<<24, and slots
 // are in the order of tags as far as probing leaves them there.
 func (t *Table[K, S]) place(h, salt uint64) (*segment[K, S], uint64) {
 	group, rest := bits.Mul64(h, t.groups)
-	invariants.Check(t.config.Groups.Contains(int(group)), "state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups)
+	if invariants.Enabled {
+		invariants.Check(t.config.Groups.Contains(int(group)), "state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups)
+	}
 	return &t.segs[group-t.first], (rest ^ salt) * t.mix & tagMask
 }
 

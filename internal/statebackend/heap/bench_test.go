@@ -1,0 +1,285 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package heap
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/internal/keys"
+	"github.com/weir-stream/weir/internal/statebackend"
+)
+
+// counter is the row of a keyed count and sum.
+type counter struct{ Count, Sum int64 }
+
+const (
+	benchGroups = 128
+	benchBatch  = 1024
+	// benchDraws is how many keys are drawn before; a power of two.
+	benchDraws = 1 << 21
+)
+
+// draw returns keys of a range in a random order; zipf ones by rank to the power of -1.1.
+func draw(n int, zipf bool) []int64 {
+	rnd := rand.New(rand.NewPCG(1, uint64(n)))
+	ranks := rand.NewZipf(rnd, 1.1, 1, uint64(n-1))
+	drawn := make([]int64, benchDraws)
+	for i := range drawn {
+		if zipf {
+			drawn[i] = int64(ranks.Uint64() * 2654435761 % uint64(n))
+		} else {
+			drawn[i] = rnd.Int64N(int64(n))
+		}
+	}
+	return drawn
+}
+
+func benchTable[K comparable](b *testing.B) (*Table[K, counter], func(*K) uint64) {
+	b.Helper()
+	hash, err := keys.HasherFor[K]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	t, err := NewTable[K, counter](Config{Name: "rows", Groups: statebackend.KeyGroupRange{Last: benchGroups - 1}, MaxParallelism: benchGroups})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := t.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return t, hash
+}
+
+// updateBatch hashes a batch, then looks rows up behind a prefetch.
+func updateBatch[K comparable](t *Table[K, counter], hash func(*K) uint64, batch []K, hashes []uint64) {
+	for i := range batch {
+		hashes[i] = hash(&batch[i])
+	}
+	for g := 0; g < len(batch); g += PrefetchGroup {
+		group := hashes[g:min(g+PrefetchGroup, len(batch))]
+		t.Prefetch(group)
+		for i, h := range group {
+			row, _ := t.Row(h, &batch[g+i])
+			row.Count++
+			row.Sum += int64(i)
+		}
+	}
+}
+
+func benchUpdates[K comparable](b *testing.B, drawn []K, all func(yield func(K) bool)) {
+	b.Run("map", func(b *testing.B) {
+		m := map[K]counter{}
+		for k := range all {
+			m[k] = counter{}
+		}
+		b.ResetTimer()
+		for i := range b.N {
+			k := drawn[i&(benchDraws-1)]
+			c := m[k]
+			c.Count++
+			c.Sum += int64(i)
+			m[k] = c
+		}
+	})
+	t, hash := benchTable[K](b)
+	for k := range all {
+		t.Row(hash(&k), &k)
+	}
+	b.Run("table", func(b *testing.B) {
+		for i := range b.N {
+			k := &drawn[i&(benchDraws-1)]
+			row, _ := t.Row(hash(k), k)
+			row.Count++
+			row.Sum += int64(i)
+		}
+	})
+	b.Run("prefetch", func(b *testing.B) {
+		var hashes [benchBatch]uint64
+		for i := 0; i < b.N; i += benchBatch {
+			at := i & (benchDraws - 1)
+			updateBatch(t, hash, drawn[at:at+benchBatch], hashes[:])
+		}
+	})
+}
+
+// BenchmarkUpdate counts and sums by key, beside Go's map in the same run.
+func BenchmarkUpdate(b *testing.B) {
+	for _, n := range []int{1e3, 1e5, 1e7} {
+		if testing.Short() && n > 1e6 {
+			continue
+		}
+		for _, zipf := range []bool{false, true} {
+			b.Run(fmt.Sprintf("int64/keys=%d/zipf=%v", n, zipf), func(b *testing.B) {
+				benchUpdates(b, draw(n, zipf), func(yield func(int64) bool) {
+					for k := range n {
+						if !yield(int64(k)) {
+							return
+						}
+					}
+				})
+			})
+		}
+	}
+	name := func(k int64) string { return fmt.Sprintf("customer-%07d", k) }
+	for _, zipf := range []bool{false, true} {
+		b.Run(fmt.Sprintf("string/keys=100000/zipf=%v", zipf), func(b *testing.B) {
+			drawn := make([]string, benchDraws)
+			for i, k := range draw(1e5, zipf) {
+				drawn[i] = name(k)
+			}
+			benchUpdates(b, drawn, func(yield func(string) bool) {
+				for k := range int64(1e5) {
+					if !yield(name(k)) {
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+// nowhere takes blocks and keeps nothing.
+type nowhere struct{ bytes int64 }
+
+func (w *nowhere) Room() bool { return true }
+func (w *nowhere) Write(b statebackend.Block) error {
+	w.bytes += int64(len(b.Data))
+	return nil
+}
+
+// BenchmarkSnapshot updates 1e7 rows in batches while a snapshot is taken between them. It reports how long Begin took,
+// how long a batch took with the step behind it and, beside it, without a snapshot; how long the snapshot took, and the
+// throughput as a part of that without.
+func BenchmarkSnapshot(b *testing.B) {
+	n := int(1e7)
+	if testing.Short() {
+		n = 1e6
+	}
+	for _, zipf := range []bool{false, true} {
+		t, hash := benchTable[int64](b)
+		for k := range int64(n) {
+			t.Row(hash(&k), &k)
+		}
+		drawn := draw(n, zipf)
+		for _, full := range []bool{true, false} {
+			b.Run(fmt.Sprintf("keys=%d/zipf=%v/full=%v", n, zipf, full), func(b *testing.B) {
+				benchSnapshot(b, t, hash, drawn, full)
+			})
+		}
+	}
+}
+
+func benchSnapshot(b *testing.B, t *Table[int64, counter], hash func(*int64) uint64, drawn []int64, full bool) {
+	var hashes [benchBatch]uint64
+	var waits, calm []time.Duration
+	var pause, during, base time.Duration
+	at, batches, w := 0, 0, &nowhere{}
+	next := func() {
+		updateBatch(t, hash, drawn[at:at+benchBatch], hashes[:])
+		at = (at + benchBatch) & (benchDraws - 1)
+	}
+	for round := range b.N {
+		for range 4096 {
+			before := time.Now()
+			next()
+			calm = append(calm, time.Since(before))
+			base += calm[len(calm)-1]
+		}
+		if full {
+			t.chain.forget()
+		}
+		id := int64(round + 1)
+		start := time.Now()
+		if err := t.Begin(statebackend.Checkpoint{ID: id}); err != nil {
+			b.Fatal(err)
+		}
+		pause = max(pause, time.Since(start))
+		for done := false; !done; {
+			before := time.Now()
+			next()
+			var err error
+			if done, err = t.Step(w, 1024); err != nil {
+				b.Fatal(err)
+			}
+			waits = append(waits, time.Since(before))
+			batches++
+		}
+		during += time.Since(start)
+		if err := t.Completed(id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	slices.Sort(waits)
+	slices.Sort(calm)
+	b.ReportMetric(float64(pause.Microseconds()), "begin-max-us")
+	b.ReportMetric(float64(waits[len(waits)/2].Microseconds()), "batch-p50-us")
+	b.ReportMetric(float64(waits[len(waits)*999/1000].Microseconds()), "batch-p99.9-us")
+	b.ReportMetric(float64(calm[len(calm)/2].Microseconds()), "calm-p50-us")
+	b.ReportMetric(float64(calm[len(calm)*999/1000].Microseconds()), "calm-p99.9-us")
+	b.ReportMetric(float64(during.Milliseconds())/float64(b.N), "snapshot-ms")
+	b.ReportMetric(float64(w.bytes)/float64(b.N)/1e6, "MB")
+	b.ReportMetric(float64(batches)*base.Seconds()/float64(len(calm))/during.Seconds(), "throughput-ratio")
+}
+
+// BenchmarkRegisterAgain registers timers that are there.
+func BenchmarkRegisterAgain(b *testing.B) {
+	timers, err := NewTimers[int64](Config{Name: TimersName, Groups: statebackend.KeyGroupRange{Last: benchGroups - 1}, MaxParallelism: benchGroups})
+	if err != nil {
+		b.Fatal(err)
+	}
+	hash, err := keys.HasherFor[int64]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	drawn := draw(1e5, false)
+	b.ReportAllocs()
+	for i := range b.N {
+		k := &drawn[i&(benchDraws-1)]
+		timers.Register(EventTime, *k%60*int64(time.Second), hash(k), k)
+	}
+}
+
+// BenchmarkIncrement writes the increment of a table of 100 MB of keys and rows of which one in twenty is dirty: what a
+// checkpoint a second costs of a core, beside the updates.
+func BenchmarkIncrement(b *testing.B) {
+	const n = 100_000_000 / 24
+	t, hash := benchTable[int64](b)
+	for k := range int64(n) {
+		t.Row(hash(&k), &k)
+	}
+	w, spent, id := &nowhere{}, time.Duration(0), int64(0)
+	step := func() {
+		id++
+		if err := t.Begin(statebackend.Checkpoint{ID: id}); err != nil {
+			b.Fatal(err)
+		}
+		for done := false; !done; {
+			var err error
+			if done, err = t.Step(w, 1024); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := t.Completed(id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	step()
+	w.bytes = 0
+	for range b.N {
+		for k := id % 20; k < n; k += 20 {
+			row, _ := t.Row(hash(&k), &k)
+			row.Count++
+		}
+		start := time.Now()
+		step()
+		spent += time.Since(start)
+	}
+	b.ReportMetric(spent.Seconds()*1000/float64(b.N), "step-ms")
+	b.ReportMetric(float64(w.bytes)/float64(b.N)/1e6, "MB")
+}
