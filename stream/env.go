@@ -95,7 +95,7 @@ func (e *Env) finish() {
 		used[edge.From] = true
 	}
 	for _, n := range e.graph.Nodes {
-		if n.Sink == nil && !used[n.ID] && n.Inputs == 0 {
+		if n.Sink == nil && !used[n.ID] && n.Inputs == 0 && len(e.errs) == 0 {
 			e.fail("source %q is not read by any step", n.Name)
 		}
 	}

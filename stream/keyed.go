@@ -105,17 +105,21 @@ func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, make func(
 	e.claim(uid, verb)
 	if missing {
 		e.fail("%s: a function is nil", describe(verb, uid))
-		return Stream[U]{env: e, step: noStep}
+		return broken[U](e)
+	}
+	c := k.s.records()
+	if c == nil {
+		return broken[U](e)
 	}
 	step, err := make()
 	if err != nil {
 		e.fail("%s: %w", describe(verb, uid), err)
-		return Stream[U]{env: e, step: noStep}
+		return broken[U](e)
 	}
 	id := e.add(&graph.StreamNode{
 		Verb: verb, UID: string(uid), Inputs: step.Inputs, New: step.New, States: step.States, RecordType: typeName[U](),
 	})
-	connectKeyed(e, k.s.origins, k.key, id, 0)
+	connectKeyed(e, k.s.origins, c, k.key, id, 0)
 	return stepStream[U](e, id)
 }
 
@@ -166,12 +170,15 @@ func (c KeyedConnected[K, A, B]) ProcessRich[S, U any, P CoProcessor[K, S, A, B,
 func coProcess[K comparable, S, A, B, U any](
 	c KeyedConnected[K, A, B], uid UID, missing bool, funcs func() operator.KeyedCoFuncs[S, A, B, U, Ctx[K]],
 ) Stream[U] {
-	e := c.a.s.env
+	cb := c.b.s.records()
+	if cb == nil {
+		return broken[U](c.a.s.env)
+	}
 	s := c.a.apply[U]("KeyedCoProcess", uid, missing, func() (operator.Step, error) {
 		return operator.KeyedCoProcess(c.a.key, c.b.key, keyedCtx[K], funcs)
 	})
-	if s.step != noStep {
-		connectKeyed(e, c.b.s.origins, c.b.key, s.step, 1)
+	if s.step != brokenStep {
+		connectKeyed(c.a.s.env, c.b.s.origins, cb, c.b.key, s.step, 1)
 	}
 	return s
 }

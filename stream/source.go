@@ -22,7 +22,7 @@ func (e *Env) From[T any, S connector.Split, E any, Src connector.Source[T, S, E
 	src, err := resolve(src, e.dir)
 	if err != nil {
 		e.fail("%s: %w", describe("From", uid), err)
-		return Stream[T]{env: e, step: noStep}
+		return broken[T](e)
 	}
 	return addSource[T, S, E](e, uid, src)
 }
@@ -58,7 +58,7 @@ func (s Stream[T]) Watermarks(w watermark.Strategy[T]) Stream[T] {
 		s.env.fail("Watermarks: %w", err)
 		return s
 	}
-	if fill, ok := s.env.unmarked[s.step].(func(*watermark.Strategy[T])); ok && s.step != noStep {
+	if fill, ok := s.env.unmarked[s.step].(func(*watermark.Strategy[T])); ok && s.step >= 0 {
 		delete(s.env.unmarked, s.step)
 		fill(&w)
 		return s
@@ -78,22 +78,26 @@ func (s Stream[T]) To[W, C any, S connector.Sink[T, W, C]](uid UID, sink S) Sink
 	sink, err := resolve(sink, s.env.dir)
 	if err != nil {
 		s.env.fail("%s: %w", describe("To", uid), err)
-		return Sink{env: s.env, step: noStep}
+		return Sink{env: s.env, step: brokenStep}
 	}
 	return addSink[T, W, C](s, uid, sink)
 }
 
 func addSink[T, W, C any](s Stream[T], uid UID, sink connector.Sink[T, W, C]) Sink {
+	c := s.records()
+	if c == nil {
+		return Sink{env: s.env, step: brokenStep}
+	}
 	step, err := operator.Sink(sink)
 	if err != nil {
 		s.env.fail("%s: %w", describe("To", uid), err)
-		return Sink{env: s.env, step: noStep}
+		return Sink{env: s.env, step: brokenStep}
 	}
 	id := s.env.add(&graph.StreamNode{
 		Verb: "Sink", UID: string(uid), Name: "Sink: " + string(uid), Inputs: 1, New: step.New, States: step.States,
 		Sink: &graph.SinkSpec{NewCommitter: step.NewCommitter, Probe: step.Probe},
 	})
-	connect[T](s.env, s.origins, id, 0)
+	connect(s.env, s.origins, c, id, 0)
 	return Sink{env: s.env, step: id}
 }
 

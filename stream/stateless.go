@@ -67,7 +67,7 @@ func (s Stream[T]) ProcessRich[U any, P PlainProcessor[T, U]](uid UID, factory f
 	s.env.claim(uid, "Process")
 	if factory == nil {
 		s.env.fail("Process %q: the factory is nil", uid)
-		return Stream[U]{env: s.env, step: noStep}
+		return broken[U](s.env)
 	}
 	step := operator.Process(plainCtx, func() operator.Funcs[T, U, PlainCtx] {
 		p := factory()
@@ -93,10 +93,13 @@ func (c Connected[A, B]) Process[U any](
 	step := operator.CoProcess(plainCtx, func() operator.CoFuncs[A, B, U, PlainCtx] {
 		return operator.CoFuncs[A, B, U, PlainCtx]{Process1: f1, Process2: f2}
 	})
-	e := c.a.env
+	e, ca, cb := c.a.env, c.a.records(), c.b.records()
+	if ca == nil || cb == nil {
+		return broken[U](e)
+	}
 	id := e.add(&graph.StreamNode{Verb: "CoProcess", New: step.New, Inputs: 2, RecordType: typeName[U]()})
-	connect[A](e, c.a.origins, id, 0)
-	connect[B](e, c.b.origins, id, 1)
+	connect(e, c.a.origins, ca, id, 0)
+	connect(e, c.b.origins, cb, id, 1)
 	return stepStream[U](e, id)
 }
 
@@ -104,7 +107,7 @@ func (c Connected[A, B]) Process[U any](
 func apply[T, U any](s Stream[T], verb string, missing bool, step func() operator.Step) Stream[U] {
 	if missing {
 		s.env.fail("%s: the function is nil", verb)
-		return Stream[U]{env: s.env, step: noStep}
+		return broken[U](s.env)
 	}
 	return unary[T, U](s, &graph.StreamNode{Verb: verb, New: step().New})
 }

@@ -28,14 +28,14 @@ func (e *Env) add(n *graph.StreamNode) int {
 }
 
 // connect leads streams of T into an input of a step.
-func connect[T any](e *Env, from []origin, to, input int) {
+func connect[T any](e *Env, from []origin, c *codec.Codec[T], to, input int) {
 	for _, o := range from {
-		link(e, o, to, input, o.partitioning, nil, checkRecord[T](e, o.node))
+		link(e, o, to, input, o.partitioning, nil, c)
 	}
 }
 
 // connectKeyed leads streams of T, partitioned by key, into an input of a step.
-func connectKeyed[K comparable, T any](e *Env, from []origin, key func(*T) K, to, input int) {
+func connectKeyed[K comparable, T any](e *Env, from []origin, c *codec.Codec[T], key func(*T) K, to, input int) {
 	hasher, err := keys.HasherFor[K]()
 	if err != nil {
 		e.fail("KeyBy before step %q: %w", e.graph.Nodes[to].Name, err)
@@ -50,14 +50,18 @@ func connectKeyed[K comparable, T any](e *Env, from []origin, key func(*T) K, to
 		}
 	}
 	for _, o := range from {
-		link(e, o, to, input, exchange.Hash, hash, checkRecord[T](e, o.node))
+		link(e, o, to, input, exchange.Hash, hash, c)
 	}
 }
 
-// checkRecord returns the codec of T; nil, with the error noted for the step that emits T, where it has none.
-func checkRecord[T any](e *Env, node int) *codec.Codec[T] {
-	step := e.graph.Nodes[node]
-	t := reflect.TypeFor[T]()
+// records returns the codec of the records of s; nil, with the error noted for the step that emits them, where they
+// have none, and where s itself is broken.
+func (s Stream[T]) records() *codec.Codec[T] {
+	if len(s.origins) == 0 {
+		return nil
+	}
+	e, t := s.env, reflect.TypeFor[T]()
+	step := e.graph.Nodes[s.origins[0].node]
 	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
 		e.fail("step %q emits %s: records are values, so emit what it points to, or a struct with the choice in a field", step.Name, t)
 		return nil
@@ -65,6 +69,7 @@ func checkRecord[T any](e *Env, node int) *codec.Codec[T] {
 	c, err := codec.For[T]()
 	if err != nil {
 		e.fail("step %q emits %s, which can't be encoded: %w", step.Name, t, err)
+		return nil
 	}
 	return c
 }
@@ -90,12 +95,20 @@ func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash 
 
 // unary adds a step with one input that reads s.
 func unary[T, U any](s Stream[T], n *graph.StreamNode) Stream[U] {
+	c := s.records()
+	if c == nil {
+		return broken[U](s.env)
+	}
 	n.Inputs = 1
 	n.RecordType = typeName[U]()
 	id := s.env.add(n)
-	connect[T](s.env, s.origins, id, 0)
+	connect(s.env, s.origins, c, id, 0)
 	return stepStream[U](s.env, id)
 }
+
+// broken is the stream of a step that could not be made; what is wrong has been noted, and nothing more is said of what
+// is built on it.
+func broken[U any](e *Env) Stream[U] { return Stream[U]{env: e, step: brokenStep} }
 
 // stepStream is the main output of a step.
 func stepStream[U any](e *Env, id int) Stream[U] {

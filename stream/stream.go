@@ -27,8 +27,12 @@ type origin struct {
 	partitioning exchange.Partitioning
 }
 
-// noStep marks a stream that is no step of its own: settings on it are an error.
-const noStep = -1
+const (
+	// noStep marks a stream that is no step of its own: settings on it are an error.
+	noStep = -1
+	// brokenStep marks the stream of a step that could not be made.
+	brokenStep = -2
+)
 
 // Out takes what a function emits.
 type Out[T any] = element.Out[T]
@@ -50,9 +54,12 @@ func (s Stream[T]) SideOutput[U any](tag Tag[U]) Stream[U] {
 	if tag.name == "" {
 		s.env.fail("SideOutput: the tag has no name; make it with NewTag")
 	}
-	if s.step == noStep {
+	switch s.step {
+	case brokenStep:
+		return broken[U](s.env)
+	case noStep:
 		s.env.fail("SideOutput(%q): read it from the stream of the step that emits it, not behind a partitioning verb or Union", tag.name)
-		return Stream[U]{env: s.env, step: noStep}
+		return broken[U](s.env)
 	}
 	return Stream[U]{env: s.env, step: noStep, origins: []origin{{node: s.step, tag: tag.name}}}
 }
@@ -146,11 +153,13 @@ func (s Sink) DisableChaining() Sink {
 
 // set applies a setting to a step.
 func (e *Env) set(step int, setting string, apply func(*graph.StreamNode)) {
-	if step == noStep {
+	switch step {
+	case brokenStep:
+	case noStep:
 		e.fail("%s: there is no step here to set it on; set it on the step before or behind", setting)
-		return
+	default:
+		apply(e.graph.Nodes[step])
 	}
-	apply(e.graph.Nodes[step])
 }
 
 func (e *Env) setParallelism(step, n int) {
