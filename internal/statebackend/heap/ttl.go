@@ -167,16 +167,17 @@ func newExpiry[K comparable, S any]() (*expiry[K, S], error) {
 // HasTTL reports whether a field has a time to live: Enter and Leave are needed then.
 func (t *Table[K, S]) HasTTL() bool { return t.ttl != nil }
 
-// SetNow tells processing time in Unix nanoseconds, once a batch and before Restore. It never goes back.
+// SetNow tells processing time in Unix nanoseconds, once a batch and before Restore. An earlier one than
+// before changes nothing.
 func (t *Table[K, S]) SetNow(now int64) {
 	if t.ttl == nil {
 		return
 	}
 	for _, f := range t.ttl.timed {
-		f.clock.Now = now
+		f.clock.Now = max(f.clock.Now, now)
 	}
 	for _, f := range t.ttl.collections {
-		f.clock.Now = now
+		f.clock.Now = max(f.clock.Now, now)
 	}
 }
 
@@ -193,6 +194,33 @@ func (t *Table[K, S]) Leave(row *S) {
 	if t.ttl != nil {
 		t.ttl.leave(row)
 	}
+}
+
+// Vacant reports whether a row is as if it were new: nothing has been written to it, or nothing is left.
+func (t *Table[K, S]) Vacant(row *S) bool {
+	v := reflect.ValueOf(row).Elem()
+	if t.ttl == nil {
+		return v.IsZero()
+	}
+	for i := range v.NumField() {
+		if c, ok := t.ttl.collectionOf(v.Type().Field(i)); ok {
+			if c.of(unsafe.Pointer(row)).Len() > 0 {
+				return false
+			}
+		} else if !v.Field(i).IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *expiry[K, S]) collectionOf(field reflect.StructField) (collectionField, bool) {
+	for _, f := range x.collections {
+		if f.offset == field.Offset && f.typ == field.Type {
+			return f, true
+		}
+	}
+	return collectionField{}, false
 }
 
 func (x *expiry[K, S]) width() int { return len(x.timed) }

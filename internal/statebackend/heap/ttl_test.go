@@ -265,3 +265,33 @@ func TestTTLNamesTheFieldThatCantHaveOne(t *testing.T) {
 		t.Errorf("NewTable: %v", err)
 	}
 }
+
+// A row that was lent and not written to is vacant, though the engine has left the clocks of its collections there.
+func TestVacant(t *testing.T) {
+	t.Parallel()
+	r := newRig[session](t)
+	vacant := func(f func(s *session)) (is bool) {
+		r.at(0, func(s *session) { f(s); is = r.Vacant(s) })
+		r.Delete(r.hashOf(r.key), &r.key)
+		return is
+	}
+	if !vacant(func(*session) {}) {
+		t.Error("a new row isn't vacant")
+	}
+	if !vacant(func(s *session) { s.Pages.Append("a"); s.Pages.Clear() }) {
+		t.Error("a row with an empty list isn't vacant")
+	}
+	for name, write := range map[string]func(s *session){
+		"plain": func(s *session) { s.Total = 1 }, "timed": func(s *session) { s.Visits = 1 },
+		"value": func(s *session) { s.Last.Set(0) }, "list": func(s *session) { s.Forever.Append("") },
+		"timed list": func(s *session) { s.Pages.Append("") },
+	} {
+		if vacant(write) {
+			t.Errorf("a row with a %s field is vacant", name)
+		}
+	}
+	plain := newRig[int64](t)
+	if !plain.Vacant(new(int64)) || plain.Vacant(ptr(int64(1))) {
+		t.Error("a row without fields")
+	}
+}
