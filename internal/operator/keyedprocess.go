@@ -5,7 +5,6 @@ package operator
 import (
 	"context"
 	"errors"
-	"reflect"
 	"time"
 
 	"github.com/weir-stream/weir/element"
@@ -261,7 +260,7 @@ func (p *keyedProcessor[K, S, U, C]) fireOne(d heap.Domain, t heap.Timer[K]) err
 	}
 	p.table.Leave(row)
 	// A timer may outlive its row. Lending it a zero one must not bring the row back, unless the call wrote to it.
-	if p.key.deleted || isNew && reflect.ValueOf(row).Elem().IsZero() {
+	if p.key.deleted || isNew && p.table.Vacant(row) {
 		p.table.Delete(t.Hash, &p.key.key)
 	}
 	return nil
