@@ -33,7 +33,7 @@ func pure(folder string) bool {
 	return slices.Contains(strings.Split(folder, "/"), "core") ||
 		slices.ContainsFunc([]string{
 			"watermark", "window", "internal/watermerge", "internal/graph", "internal/keys",
-			"internal/checkpoint/coordinator",
+			"internal/checkpoint/coordinator", "internal/task/alignment", "internal/task/splits",
 		}, func(core string) bool { return within(folder, core) })
 }
 

@@ -5,11 +5,13 @@ package task_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +51,8 @@ type numbers struct {
 	// pace is the time between two batches of a reader; zero reads at full speed.
 	pace time.Duration
 	rows int
+	// polls counts those of all readers.
+	polls atomic.Int64
 }
 
 func (n *numbers) Boundedness() connector.Boundedness { return connector.Bounded }
@@ -114,6 +118,7 @@ func (r *numberReader) Add(spans []span) error {
 }
 
 func (r *numberReader) Poll(b *element.Batch[row]) (string, error) {
+	r.polls.Add(1)
 	if len(r.spans) == 0 {
 		if r.noMore {
 			return "", io.EOF
@@ -152,10 +157,17 @@ type pile struct {
 }
 
 // world is what the job has done to it: the rows of committed piles.
-type world struct{ piles map[string][]row }
+type world struct {
+	piles map[string][]row
+	// fault fails every write; hold, if set, lets none return until it is closed.
+	fault error
+	hold  chan struct{}
+	// widest is the most rows that a batch had.
+	widest int
+}
 
 func (w *world) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []connector.None) (connector.Writer[row, connector.None, pile], error) {
-	return &writer{rt: rt}, nil
+	return &writer{world: w, rt: rt}, nil
 }
 func (w *world) NewCommitter(context.Context) (connector.Committer[pile], error) { return w, nil }
 func (w *world) Close() error                                                    { return nil }
@@ -169,13 +181,22 @@ func (w *world) Commit(_ context.Context, piles []pile) error {
 }
 
 type writer struct {
-	rt   connector.RuntimeContext
-	rows []row
+	world *world
+	rt    connector.RuntimeContext
+	rows  []row
 }
 
-func (w *writer) Write(_ context.Context, b *element.Batch[row]) error {
+func (w *writer) Write(ctx context.Context, b *element.Batch[row]) error {
+	if w.world.hold != nil {
+		select {
+		case <-w.world.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	w.world.widest = max(w.world.widest, b.Len())
 	w.rows = append(w.rows, b.Rows()...)
-	return nil
+	return w.world.fault
 }
 
 func (w *writer) PrepareCommit(_ context.Context, checkpoint int64) ([]pile, error) {
@@ -220,6 +241,9 @@ type job struct {
 	rowsMax int
 	credits int
 	atLeast bool
+	// clock, if set, makes that of each task.
+	clock         func() task.Clock
+	bufferTimeout time.Duration
 	// attempt and last are the ids given out last; neither repeats.
 	attempt, last int64
 
@@ -300,10 +324,9 @@ type checkpoint struct {
 // master is one run of the job: it deploys the tasks, hands out splits, triggers checkpoints and commits.
 type master struct {
 	*job
-	parallelism int
-	env         *exchange.Environment
-	tasks       map[int64]task.Task
-	deployed    map[int64]task.Config
+	env      *exchange.Environment
+	tasks    map[int64]task.Task
+	deployed map[int64]task.Config
 	// sources are the attempts of the source by subtask.
 	sources    []int64
 	enumerator graph.Enumerator
@@ -311,14 +334,19 @@ type master struct {
 	ready      map[int64]int64
 	statuses   map[int64][]task.Status
 	errs       map[int64]error
+	// failures are the attempts that failed, in order.
+	failures   []int64
 	inputEnded map[int64]bool
 	// restored is the checkpoint that the run began with, zero for none.
-	restored int64
-	pending  *checkpoint
-	done     []*checkpoint
+	restored  int64
+	triggered []*checkpoint
+	done      []*checkpoint
 	// deliver hands assignments over; a test may lose, double or reorder them.
 	deliver func(to task.Task, number int64, a assigned)
-	asked   int
+	// asked counts questions for assignments; the first mute ones are lost.
+	asked, mute int
+	// heartbeat, if not zero, is how often readers are told all that they have not reported as applied.
+	heartbeat time.Duration
 
 	events chan func()
 }
@@ -331,14 +359,19 @@ type assigned struct {
 // start deploys the job, from a checkpoint unless that is nil.
 func (j *job) start(parallelism int, from *checkpoint) *master {
 	j.t.Helper()
+	return j.startGraph(j.graph(parallelism), from)
+}
+
+func (j *job) startGraph(g *graph.JobGraph, from *checkpoint) *master {
+	j.t.Helper()
 	env, err := exchange.NewEnvironment(exchange.Config{Credits: j.credits})
 	if err != nil {
 		j.t.Fatal(err)
 	}
 	m := &master{
-		job: j, parallelism: parallelism, env: env, tasks: map[int64]task.Task{}, deployed: map[int64]task.Config{}, ready: map[int64]int64{},
+		job: j, env: env, tasks: map[int64]task.Task{}, deployed: map[int64]task.Config{}, ready: map[int64]int64{},
 		statuses: map[int64][]task.Status{}, errs: map[int64]error{}, inputEnded: map[int64]bool{},
-		assigned: make([][]assigned, parallelism), events: make(chan func(), 1<<16),
+		events:  make(chan func(), 1<<16),
 		deliver: func(to task.Task, number int64, a assigned) { to.Assign(number, a.splits, a.noMore) },
 	}
 	var restored []byte
@@ -353,42 +386,51 @@ func (j *job) start(parallelism int, from *checkpoint) *master {
 	if err := m.enumerator.Start(j.t.Context()); err != nil {
 		j.t.Fatal(err)
 	}
-	m.deploy()
+	m.deploy(g)
 	return m
 }
 
-func (m *master) deploy() {
-	g := m.graph(m.parallelism)
+func (m *master) deploy(g *graph.JobGraph) {
 	attempts := map[[2]int]int64{}
 	for _, v := range g.Vertices {
 		for i := range v.Parallelism {
 			m.attempt++
 			attempts[[2]int{v.Index, i}] = m.attempt
+			if v.Source() != nil {
+				m.sources = append(m.sources, m.attempt)
+			}
 		}
 	}
+	m.assigned = make([][]assigned, len(m.sources))
 	for _, v := range slices.Backward(g.Vertices) {
 		for i := range v.Parallelism {
-			attempt := attempts[[2]int{v.Index, i}]
-			c := task.Config{
-				JobID: "job", JobName: "count", Vertex: v, Subtask: i, Attempt: attempt, Exchange: m.env,
-				State:    m.storage.Task(tasktest.Subtask{Index: i, Parallelism: v.Parallelism, MaxParallelism: 16}, m.restored),
-				Reporter: reporter{m}, Logger: slog.New(slog.DiscardHandler), RowsMax: m.rowsMax,
-			}
-			for _, e := range v.In {
-				for _, p := range e.Producers(i) {
-					c.Inputs = append(c.Inputs, task.InputChannel{
-						Producer:     exchange.PartitionID{Attempt: attempts[[2]int{e.From.Index, p}], Edge: e.OutIndex},
-						Subpartition: e.Channel(i),
-					})
-				}
-			}
-			m.deployed[attempt] = c
-			m.tasks[attempt] = task.Start(c)
-			if v.Source() != nil {
-				m.sources = append(m.sources, attempt)
-			}
+			c := m.config(v, i, attempts)
+			m.deployed[c.Attempt] = c
+			m.tasks[c.Attempt] = task.Start(c)
 		}
 	}
+}
+
+// config is that of a task; attempts are by vertex and subtask.
+func (m *master) config(v *graph.JobVertex, subtask int, attempts map[[2]int]int64) task.Config {
+	c := task.Config{
+		JobID: "job", JobName: "count", Vertex: v, Subtask: subtask, Attempt: attempts[[2]int{v.Index, subtask}],
+		Exchange: m.env, Reporter: reporter{m}, Logger: slog.New(slog.DiscardHandler),
+		RowsMax: m.rowsMax, BufferTimeout: m.bufferTimeout,
+	}
+	c.State = m.storage.Task(subtaskOf(c), m.restored)
+	if m.clock != nil {
+		c.Clock = m.clock()
+	}
+	for _, e := range v.In {
+		for _, p := range e.Producers(subtask) {
+			c.Inputs = append(c.Inputs, task.InputChannel{
+				Producer:     exchange.PartitionID{Attempt: attempts[[2]int{e.From.Index, p}], Edge: e.OutIndex},
+				Subpartition: e.Channel(subtask),
+			})
+		}
+	}
+	return c
 }
 
 func subtaskOf(c task.Config) tasktest.Subtask {
@@ -398,29 +440,44 @@ func subtaskOf(c task.Config) tasktest.Subtask {
 // until handles events until the condition holds.
 func (m *master) until(what string, cond func() bool) {
 	m.t.Helper()
-	limit := time.NewTimer(time.Minute) // of the bubble's time
-	defer limit.Stop()
-	for !cond() {
-		select {
-		case f := <-m.events:
-			f()
-		case <-limit.C:
-			m.t.Fatalf("waited in vain for %s: %v, %v", what, m.statuses, m.errs)
-		}
+	if !m.handle(time.Minute, cond) {
+		m.t.Fatalf("waited in vain for %s: %v, %v", what, m.statuses, m.errs)
 	}
 }
 
 // pass lets time pass, of the bubble.
-func (m *master) pass(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	for {
+func (m *master) pass(d time.Duration) { m.handle(d, func() bool { return false }) }
+
+// handle handles events until the condition holds, for d of the bubble's time at most.
+func (m *master) handle(d time.Duration, cond func() bool) bool {
+	limit := time.NewTimer(d)
+	defer limit.Stop()
+	var beat <-chan time.Time
+	if m.heartbeat > 0 {
+		ticker := time.NewTicker(m.heartbeat)
+		defer ticker.Stop()
+		beat = ticker.C
+	}
+	for !cond() {
 		select {
 		case f := <-m.events:
 			f()
-		case <-timer.C:
-			return
+		case <-beat:
+			for _, a := range m.sources {
+				m.assignFrom(a, m.tasks[a].Progress().Assigned+1)
+			}
+		case <-limit.C:
+			return false
 		}
+	}
+	return true
+}
+
+// assignFrom says assignments again.
+func (m *master) assignFrom(attempt, number int64) {
+	reader := slices.Index(m.sources, attempt)
+	for i := int(number) - 1; i < len(m.assigned[reader]); i++ {
+		m.tasks[attempt].Assign(int64(i+1), m.assigned[reader][i].splits, m.assigned[reader][i].noMore)
 	}
 }
 
@@ -467,7 +524,7 @@ func (m *master) trigger(flags element.BarrierFlags) *checkpoint {
 		m.t.Fatal(err)
 	}
 	c := &checkpoint{id: m.last, flags: flags, enumerator: state, acks: map[int64]task.Acknowledgement{}}
-	m.pending = c
+	m.triggered = append(m.triggered, c)
 	for a, t := range m.tasks {
 		if m.status(a) == task.Finished {
 			continue
@@ -516,7 +573,6 @@ func (m *master) decide(c *checkpoint) {
 	if !c.completed {
 		return
 	}
-	m.done = append(m.done, c)
 	for a, d := range m.deployed {
 		if _, ok := c.acks[a]; ok {
 			continue
@@ -569,6 +625,16 @@ func (m *master) finish() {
 	}
 }
 
+// records is what the sources have read.
+func (m *master) records() (n int64) {
+	for _, a := range m.sources {
+		n += m.tasks[a].Metrics().Operators[0].Metrics.RecordsOut.Load()
+	}
+	return n
+}
+
+var errTest = errors.New("the test wants it so")
+
 // close cancels what runs and waits for it.
 func (m *master) close() {
 	m.t.Helper()
@@ -598,7 +664,7 @@ func (m *master) close() {
 
 type enumeratorRuntime struct{ m *master }
 
-func (e enumeratorRuntime) Readers() int { return e.m.parallelism }
+func (e enumeratorRuntime) Readers() int { return len(e.m.sources) }
 func (e enumeratorRuntime) Assign(reader int, splits []byte) {
 	e.m.assign(reader, assigned{splits: splits})
 }
@@ -619,6 +685,7 @@ func (r reporter) Changed(attempt int64, s task.Status, err error) {
 		r.m.statuses[attempt] = append(r.m.statuses[attempt], s)
 		if err != nil {
 			r.m.errs[attempt] = err
+			r.m.failures = append(r.m.failures, attempt)
 		}
 	}
 }
@@ -627,16 +694,20 @@ func (r reporter) InputsEnded(attempt int64) { r.m.events <- func() { r.m.inputE
 
 func (r reporter) Acknowledge(attempt int64, a task.Acknowledgement) {
 	r.m.events <- func() {
-		if c := r.m.pending; c != nil && c.id == a.Checkpoint {
-			c.acks[attempt] = a
+		for _, c := range r.m.triggered {
+			if c.id == a.Checkpoint {
+				c.acks[attempt] = a
+			}
 		}
 	}
 }
 
 func (r reporter) Decline(_ int64, checkpoint int64, reason error) {
 	r.m.events <- func() {
-		if c := r.m.pending; c != nil && c.id == checkpoint && c.declined == nil {
-			c.declined = reason
+		for _, c := range r.m.triggered {
+			if c.id == checkpoint && c.declined == nil {
+				c.declined = reason
+			}
 		}
 	}
 }
@@ -654,10 +725,8 @@ func (r reporter) ReaderReady(attempt int64, ready int64) {
 
 func (r reporter) MissingAssignments(attempt int64, from int64) {
 	r.m.events <- func() {
-		r.m.asked++
-		reader := slices.Index(r.m.sources, attempt)
-		for i := int(from) - 1; i < len(r.m.assigned[reader]); i++ {
-			r.m.tasks[attempt].Assign(int64(i+1), r.m.assigned[reader][i].splits, r.m.assigned[reader][i].noMore)
+		if r.m.asked++; r.m.asked > r.m.mute {
+			r.m.assignFrom(attempt, from)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 type Storage struct {
 	// Fault, if set, is asked before a file ends; what it returns declines the checkpoint.
 	Fault func(checkpoint int64, subtask int) error
+	// Room, if set, tells whether files of a checkpoint take blocks now.
+	Room func(checkpoint int64) bool
 
 	writing sync.WaitGroup
 	mu      struct {
@@ -87,6 +89,7 @@ func (s *snapshot) Operator(id string) statebackend.Writer {
 		w = s.storage.operator(id, s.of.MaxParallelism).Writer(s.cp.ID, s.of.Parallelism, s.of.Index)
 		s.writers[id] = w
 	}
+	w.Full = s.storage.Room != nil && !s.storage.Room(s.cp.ID)
 	return w
 }
 
