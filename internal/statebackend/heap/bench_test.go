@@ -283,3 +283,33 @@ func BenchmarkIncrement(b *testing.B) {
 	b.ReportMetric(spent.Seconds()*1000/float64(b.N), "step-ms")
 	b.ReportMetric(float64(w.bytes)/float64(b.N)/1e6, "MB")
 }
+
+// BenchmarkRestore restores a table of 100 MB of keys and rows.
+func BenchmarkRestore(b *testing.B) {
+	const n = 100_000_000 / 24
+	t, hash := benchTable[int64](b)
+	for k := range int64(n) {
+		t.Row(hash(&k), &k)
+	}
+	m := statebackend.NewMemory(benchGroups)
+	if err := m.Take(statebackend.Checkpoint{ID: 1}, 1, 0, t); err != nil {
+		b.Fatal(err)
+	}
+	r, err := m.Reader(1, 1, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for range b.N {
+		restored, _ := benchTable[int64](b)
+		if err := restored.Restore(r); err != nil {
+			b.Fatal(err)
+		}
+		if restored.Size().Rows != n {
+			b.Fatal("rows are lost")
+		}
+		if err := restored.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,7 +2,10 @@
 
 package heap
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 const (
 	// PrefetchGroup is how many rows ahead a caller should prefetch: enough to hide memory, few enough to stay in the cache.
@@ -17,14 +20,17 @@ func (t *Table[K, S]) Prefetch(hashes []uint64) {
 	if !canPrefetch || t.slotBytes < prefetchBytesMin {
 		return
 	}
-	var at [PrefetchGroup]unsafe.Pointer
-	n := 0
-	for _, h := range hashes[:min(len(hashes), PrefetchGroup)] {
-		sg, tag := t.place(h, 0)
-		if len(sg.slots) > 0 {
-			at[n] = unsafe.Pointer(&sg.slots[sg.home(tag)])
-			n++
-		}
+	if len(hashes) > PrefetchGroup {
+		hashes = hashes[:PrefetchGroup]
 	}
-	prefetch(&at, n)
+	var at [PrefetchGroup]unsafe.Pointer
+	groups, first, mix, segs := t.groups, t.first, t.mix, t.segs
+	for i, h := range hashes {
+		group, rest := bits.Mul64(h, groups)
+		sg := &segs[group-first]
+		home, _ := bits.Mul64(rest*mix&tagMask, sg.cap)
+		// A segment without slots has a nil base and the home 0; to ask for that is harmless.
+		at[i&(PrefetchGroup-1)] = unsafe.Add(unsafe.Pointer(unsafe.SliceData(sg.slots)), home*uint64(unsafe.Sizeof(slot[K, S]{})))
+	}
+	prefetch(&at, len(hashes))
 }
