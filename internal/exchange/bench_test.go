@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,29 +26,50 @@ type point struct{ Key, Value, Rest int64 }
 func pointHash(p *point) uint64 { return hasher(&p.Key) }
 
 // BenchmarkHashEdge sends records by the hash of their keys from two producers to two consumers: through writers and
-// gates, then through the same work written out by hand. ratio is the time of the first over that of the second.
+// gates, then through the same work written out by hand. ratio is what the first uses
+// of the cores over what the second does.
 func BenchmarkHashEdge(b *testing.B) {
 	for _, rowsMax := range []int{1024, 64} {
 		b.Run(fmt.Sprint("rows=", rowsMax), func(b *testing.B) {
 			const records = 1 << 20
-			var engine, loop time.Duration
+			var engine, loop cost
 			for b.Loop() {
-				engine += timed(func() { hashEdge(b, records, rowsMax) })
-				loop += timed(func() { hashLoop(records, rowsMax) })
+				engine.add(timed(func() { hashEdge(b, records, rowsMax) }))
+				loop.add(timed(func() { hashLoop(records, rowsMax) }))
 			}
-			n := float64(b.N) * 2 * records
-			b.ReportMetric(float64(engine.Nanoseconds())/n, "ns/record")
-			b.ReportMetric(float64(loop.Nanoseconds())/n, "loop-ns/record")
-			b.ReportMetric(float64(engine)/float64(loop), "ratio")
-			b.ReportMetric(0, "ns/op")
+			report(b, 2*records, engine, loop)
 		})
 	}
 }
 
-func timed(f func()) time.Duration {
-	start := time.Now()
+// cost is what a piece of work took, on the clock and of all cores: the latter is what compares on a busy machine.
+type cost struct{ wall, cpu time.Duration }
+
+func (c *cost) add(o cost) { c.wall, c.cpu = c.wall+o.wall, c.cpu+o.cpu }
+
+func timed(f func()) cost {
+	start, before := time.Now(), cpu()
 	f()
-	return time.Since(start)
+	return cost{time.Since(start), cpu() - before}
+}
+
+// cpu is what the process has used so far.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// report gives the time of a record by the engine and by the loop, and the ratio of what they use of the cores.
+func report(b *testing.B, records int, engine, loop cost) {
+	n := float64(b.N * records)
+	b.ReportMetric(float64(engine.wall)/n, "ns/record")
+	b.ReportMetric(float64(engine.cpu)/n, "cpu-ns/record")
+	b.ReportMetric(float64(loop.cpu)/n, "loop-cpu-ns/record")
+	b.ReportMetric(float64(engine.cpu)/float64(loop.cpu), "ratio")
+	b.ReportMetric(0, "ns/op")
 }
 
 // generate fills rows with records that continue at next.
@@ -170,18 +193,31 @@ func hashLoop(records, rowsMax int) {
 	consumers.Wait()
 }
 
-// BenchmarkHandOff passes batches of one row from a task to another.
+// BenchmarkHandOff passes batches of one row from a task to another, beside a Go channel that does the same with
+// batches that come home.
 func BenchmarkHandOff(b *testing.B) {
+	const rows = 1 << 18
+	var engine, loop cost
+	for b.Loop() {
+		engine.add(timed(func() { handOff(b, rows) }))
+		loop.add(timed(func() { handOffLoop(rows) }))
+	}
+	report(b, rows, engine, loop)
+}
+
+func handOff(b *testing.B, rows int) {
 	up, _ := transports[0].open(b, Config{})
 	p, err := up.CreatePartition(PartitionID{}, 1, nil)
 	must(b, err)
 	k := newTaker(b, 1, GateOptions{})
 	must(b, up.Connect(k.Gate, 0, Source{}, nil))
-	b.ReportAllocs()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for {
+		for sum := int64(0); ; {
 			e := k.take()
+			if e.Batch != nil {
+				sum += e.Batch.(*element.Batch[point]).Rows()[0].Value
+			}
 			k.Release(e)
 			if e.Control.Kind == element.EndOfInput {
 				return
@@ -190,13 +226,72 @@ func BenchmarkHandOff(b *testing.B) {
 	})
 	w := NewWriter(WriterConfig[point]{Senders: p.Senders(), RowsMax: 1, Partitioning: Forward})
 	in := element.NewBatch[point](1)
-	for b.Loop() {
+	for range rows {
 		in.Reset()
 		in.AppendNanos(1).Value = 1
 		must(b, w.Process(in))
 	}
 	must(b, w.End())
 	wg.Wait()
+}
+
+func handOffLoop(rows int) {
+	to, home := make(chan *parcel, Credits), make(chan *parcel, Credits+2)
+	for range cap(home) {
+		home <- &parcel{rows: make([]point, 1), times: make([]int64, 1)}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		sum := int64(0)
+		for p := range to {
+			sum += p.rows[0].Value
+			home <- p
+		}
+	})
+	for range rows {
+		p := <-home
+		p.rows[0], p.times[0] = point{Value: 1}, 1
+		to <- p
+	}
+	close(to)
+	wg.Wait()
+}
+
+// TestSteadyEdgeAllocatesNothing counts the objects that batches of a warm edge cost.
+func TestSteadyEdgeAllocatesNothing(t *testing.T) {
+	up, _ := transports[0].open(t, Config{})
+	for _, p := range []Partitioning{Forward, Hash, Broadcast} {
+		id := PartitionID{Edge: int(p)}
+		produced := partition(t, up, id, 2)
+		gates := make([]*Gate, 2)
+		for i := range gates {
+			gates[i] = NewGate([]int{0}, func() {}, GateOptions{})
+			must(t, up.Connect(gates[i], 0, Source{ID: id, Subpartition: i}, nil))
+		}
+		w := NewWriter(WriterConfig[point]{
+			Senders: produced.Senders(), KeyGroups: 8, RowsMax: 64, Partitioning: p, Hash: pointHash,
+		})
+		in := element.NewBatch[point](64)
+		in.Timed()
+		next := uint64(0)
+		step := func() {
+			in.Resize(64)
+			generate(in.Rows(), in.Timed(), &next)
+			must(t, w.Process(in))
+			must(t, w.Flush())
+			for _, g := range gates {
+				for e, ok := g.Next(); ok; e, ok = g.Next() {
+					g.Release(e)
+				}
+			}
+		}
+		for range 10 {
+			step()
+		}
+		if n := testing.AllocsPerRun(100, step); n >= 1 {
+			t.Errorf("%v: %v objects a batch", p, n)
+		}
+	}
 }
 
 // BenchmarkIdleChannels connects a thousand producers with a thousand consumers and reports what a channel costs.
@@ -259,8 +354,9 @@ func bids(n int) []bid {
 }
 
 // BenchmarkSocketEdge sends bids over one connection, both ends in this process: with owned and with borrowed strings,
-// and beside that frames of the same size by a bare loop that neither encodes nor decodes. ratio is the rate of the
-// edge over that of the bare loop.
+// and beside that by a bare loop over frames, which encodes, writes, reads and decodes with borrowed strings, without
+// gates, credit and tasks. of-bare is the inverse of the ratio; pipe is a loop that moves as many
+// bytes and does nothing else.
 func BenchmarkSocketEdge(b *testing.B) {
 	c, err := codec.For[bid]()
 	must(b, err)
@@ -271,25 +367,27 @@ func BenchmarkSocketEdge(b *testing.B) {
 				name = "borrowed"
 			}
 			b.Run(tr.name+"/"+name, func(b *testing.B) {
+				defer debug.SetGCPercent(debug.SetGCPercent(400)) // as executors set it
 				const records = 1 << 20
 				rows := bids(element.RowsFor[bid](1))
 				batch := element.NewBatch[bid](len(rows))
 				batch.Resize(len(rows))
 				copy(batch.Rows(), rows)
-				frame, err := SerdeOf(c, strings).Append(nil, batch)
-				must(b, err)
+				frame := c.Append(nil, rows)
 				batches := records / len(rows)
-				var engine, bare time.Duration
+				var engine, bare, pipe cost
 				for b.Loop() {
-					engine += socketEdge(b, tr, c, strings, rows, batches)
-					bare += bareLoop(b, tr, frame, batches)
+					engine.add(socketEdge(b, tr, c, strings, rows, batches))
+					bare.add(bareLoop(b, tr, rows, c, len(frame), batches))
+					pipe.add(bareLoop(b, tr, rows, nil, len(frame), batches))
 				}
 				n := float64(b.N * batches * len(rows))
-				b.ReportMetric(n/engine.Seconds()/1e6, "Mrecords/s")
-				b.ReportMetric(n/bare.Seconds()/1e6, "bare-Mrecords/s")
-				b.ReportMetric(float64(bare)/float64(engine), "ratio")
+				report(b, batches*len(rows), engine, bare)
+				b.ReportMetric(n/engine.wall.Seconds()/1e6, "Mrecords/s")
+				b.ReportMetric(n/bare.wall.Seconds()/1e6, "bare-Mrecords/s")
+				b.ReportMetric(float64(pipe.cpu)/n, "pipe-cpu-ns/record")
+				b.ReportMetric(float64(bare.cpu)/float64(engine.cpu), "of-bare")
 				b.ReportMetric(float64(len(frame))/float64(len(rows)), "B/record")
-				b.ReportMetric(0, "ns/op")
 			})
 		}
 	}
@@ -297,7 +395,7 @@ func BenchmarkSocketEdge(b *testing.B) {
 
 func socketEdge(
 	b *testing.B, tr transport, c *codec.Codec[bid], strings codec.Strings, rows []bid, batches int,
-) time.Duration {
+) cost {
 	up, down := tr.open(b, Config{})
 	p, err := up.CreatePartition(PartitionID{}, 1, SerdeOf(c, strings))
 	must(b, err)
@@ -337,7 +435,7 @@ func socketEdge(
 	})
 }
 
-func bareLoop(b *testing.B, tr transport, frame []byte, frames int) time.Duration {
+func bareLoop(b *testing.B, tr transport, rows []bid, c *codec.Codec[bid], size, frames int) cost {
 	where := "127.0.0.1:0"
 	if tr.network == "unix" {
 		where = b.TempDir() + "/bare"
@@ -354,20 +452,33 @@ func bareLoop(b *testing.B, tr transport, frame []byte, frames int) time.Duratio
 	return timed(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			buf := make([]byte, headerBytes+len(frame))
-			binary.LittleEndian.PutUint32(buf, uint32(len(frame)))
-			copy(buf[headerBytes:], frame)
+			src := make([]bid, len(rows))
+			buf := make([]byte, headerBytes+size)
 			for range frames {
+				if c != nil {
+					copy(src, rows)
+					buf = c.Append(buf[:headerBytes], src)
+				}
+				binary.LittleEndian.PutUint32(buf, uint32(len(buf)-headerBytes))
 				_, err := out.Write(buf)
 				must(b, err)
 			}
 		})
-		buf := make([]byte, len(frame))
+		sum := 0
+		buf, dst := make([]byte, size), make([]bid, len(rows))
 		for range frames {
 			_, err := io.ReadFull(in, buf[:headerBytes])
 			must(b, err)
 			_, err = io.ReadFull(in, buf[:binary.LittleEndian.Uint32(buf)])
 			must(b, err)
+			if c == nil {
+				continue
+			}
+			_, err = c.Decode(buf, dst, codec.Borrowed)
+			must(b, err)
+			for i := range dst {
+				sum += int(dst[i].Price) + len(dst[i].URL)
+			}
 		}
 		wg.Wait()
 	})

@@ -34,6 +34,8 @@ type Partition struct {
 		released bool
 		// open counts the channels whose end no consumer was given yet.
 		open int
+		// lost says why consumers left that did not do so in good order.
+		lost map[*subpartition]error
 	}
 }
 
@@ -47,17 +49,16 @@ type subpartition struct {
 	// stream and queue are guarded by p.mu; queue is used until gate is set.
 	stream *outStream
 	queue  queue
-	// sent is the number of batches sent, ended tells that the end was: both are the producer's.
-	sent  uint32
-	ended bool
+	// sent is the number of batches sent, ended tells that the end was: the producer alone writes them.
+	sent atomic.Uint32
 	// given is the number of batches that the consumer has released. Invariant: 0 <= sent-given <= credits.
 	given   atomic.Uint32
 	waiting atomic.Bool
-	// left is set when the consumer is gone; lost, guarded by p.mu, says why if that was not in good order.
+	ended   bool
+	// left is set when the consumer is gone.
 	left atomic.Bool
-	// opened is set while the channel counts in p.mu.open.
+	// opened, guarded by p.mu, is set while the channel counts in p.mu.open.
 	opened bool
-	lost   error
 }
 
 var (
@@ -159,7 +160,7 @@ func (p *Partition) poke() {
 }
 
 // Ready reports whether a batch could be sent without waiting.
-func (s *subpartition) Ready() bool { return s.sent-s.given.Load() < s.p.credits }
+func (s *subpartition) Ready() bool { return s.sent.Load()-s.given.Load() < s.p.credits }
 
 // Send passes on a batch, a control, or both.
 func (s *subpartition) Send(b element.Any, c element.Control) error {
@@ -167,7 +168,7 @@ func (s *subpartition) Send(b element.Any, c element.Control) error {
 		if !s.Ready() {
 			s.await()
 		}
-		s.sent++
+		s.sent.Add(1)
 	}
 	if s.p.released.Load() || s.left.Load() {
 		if b != nil {
@@ -228,8 +229,8 @@ func (s *subpartition) store(b element.Any, c element.Control) error {
 func (s *subpartition) reason() error {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
-	if s.lost != nil && !s.p.mu.released {
-		return s.lost
+	if err := s.p.mu.lost[s]; err != nil && !s.p.mu.released {
+		return err
 	}
 	return ErrClosed
 }
@@ -323,8 +324,10 @@ func (s *subpartition) released() {
 	s.credited()
 }
 
+// credited wakes the producer once half of the credit is there, so that small batches don't change tasks one by one. The
+// rest follows: the consumer releases all that it was handed.
 func (s *subpartition) credited() {
-	if s.waiting.Load() {
+	if s.waiting.Load() && s.sent.Load()-s.given.Load() <= s.p.credits/2 {
 		s.p.poke()
 	}
 }
@@ -337,8 +340,11 @@ func (s *subpartition) leave(reason error) {
 	p := s.p
 	p.mu.Lock()
 	s.left.Store(true)
-	if s.lost == nil {
-		s.lost = reason
+	if reason != nil && p.mu.lost[s] == nil {
+		if p.mu.lost == nil {
+			p.mu.lost = map[*subpartition]error{}
+		}
+		p.mu.lost[s] = reason
 	}
 	batches := p.mu.slab.drop(&s.queue)
 	done := s.doneLocked()

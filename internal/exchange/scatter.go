@@ -94,22 +94,14 @@ func mix(x uint64) uint64 {
 	return hi ^ lo
 }
 
-// room returns the builder of a target with room for a row.
-func (w *Writer[T]) room(t uint16) (*builder[T], error) {
-	o := &w.builders[t]
-	if o.n < len(o.rows) {
-		return o, nil
-	}
-	return o, w.makeRoom(int32(t))
-}
-
 func (w *Writer[T]) scatterAll(rows []T, times []int64) error {
 	targets, hashes := w.columns(len(rows))
 	builders := w.builders
 	for i, t := range targets {
-		o := &builders[t]
-		if o.n >= len(o.rows) {
-			if err := w.makeRoom(int32(t)); err != nil {
+		o := builders[t]
+		if o == nil || o.n >= len(o.rows) {
+			var err error
+			if o, err = w.makeRoom(int(t)); err != nil {
 				return err
 			}
 		}
@@ -125,7 +117,7 @@ func (w *Writer[T]) scatterAll(rows []T, times []int64) error {
 func (w *Writer[T]) scatterKeyed(rows []T) error {
 	targets, hashes := w.columns(len(rows))
 	for i, t := range targets {
-		o, err := w.room(t)
+		o, err := w.room(int(t))
 		if err != nil {
 			return err
 		}
@@ -139,7 +131,7 @@ func (w *Writer[T]) scatterKeyed(rows []T) error {
 func (w *Writer[T]) scatterTimed(rows []T, times []int64) error {
 	targets, _ := w.columns(len(rows))
 	for i, t := range targets {
-		o, err := w.room(t)
+		o, err := w.room(int(t))
 		if err != nil {
 			return err
 		}
@@ -153,7 +145,7 @@ func (w *Writer[T]) scatterTimed(rows []T, times []int64) error {
 func (w *Writer[T]) scatterPlain(rows []T) error {
 	targets, _ := w.columns(len(rows))
 	for i, t := range targets {
-		o, err := w.room(t)
+		o, err := w.room(int(t))
 		if err != nil {
 			return err
 		}

@@ -35,8 +35,9 @@ type Writer[T any] struct {
 	config  WriterConfig[T]
 	senders []Sender
 	pool    *element.Pool[T]
-	// builders has one element for each sender where records of a batch go different ways, else a single one.
-	builders []builder[T]
+	// builders has one element for each sender where records of a batch go different ways, else a single one. Those that
+	// have held no rows yet are nil.
+	builders []*builder[T]
 	// open lists the builders that hold rows.
 	open []int32
 	// timed tells whether the rows of open builders have event times.
@@ -72,7 +73,7 @@ func NewWriter[T any](c WriterConfig[T]) *Writer[T] {
 	if c.RowsMax > 0 {
 		rows = min(rows, c.RowsMax)
 	}
-	w := &Writer[T]{config: c, senders: c.Senders, builders: make([]builder[T], targets)}
+	w := &Writer[T]{config: c, senders: c.Senders, builders: make([]*builder[T], targets)}
 	// What a steady edge needs: the credit of each channel, a batch with the consumer's chain, an open builder.
 	w.pool = element.NewPool[T](rows, len(c.Senders)*(Credits+2))
 	switch c.Partitioning {
@@ -144,12 +145,10 @@ func (w *Writer[T]) gather(b *element.Batch[T]) error {
 		return errBorrowed
 	}
 	rows, times := b.Rows(), b.Times()
-	o := &w.builders[0]
 	for len(rows) > 0 {
-		if o.n == len(o.rows) {
-			if err := w.makeRoom(0); err != nil {
-				return err
-			}
+		o, err := w.room(0)
+		if err != nil {
+			return err
 		}
 		n := copy(o.rows[o.n:], rows)
 		if times != nil {
@@ -164,13 +163,25 @@ func (w *Writer[T]) gather(b *element.Batch[T]) error {
 	return nil
 }
 
+// room returns the builder of a target with room for a row.
+func (w *Writer[T]) room(target int) (*builder[T], error) {
+	if o := w.builders[target]; o != nil && o.n < len(o.rows) {
+		return o, nil
+	}
+	return w.makeRoom(target)
+}
+
 // makeRoom sends a builder that is full, and gives it a batch.
-func (w *Writer[T]) makeRoom(i int32) error {
-	o := &w.builders[i]
+func (w *Writer[T]) makeRoom(target int) (*builder[T], error) {
+	o := w.builders[target]
+	if o == nil {
+		o = new(builder[T])
+		w.builders[target] = o
+	}
 	if o.n == 0 {
-		w.open = append(w.open, i)
-	} else if err := w.shipBuilder(int(i), element.Control{}); err != nil {
-		return err
+		w.open = append(w.open, int32(target))
+	} else if err := w.shipBuilder(target, element.Control{}); err != nil {
+		return nil, err
 	}
 	b := w.pool.Get()
 	n := w.pool.Rows()
@@ -184,16 +195,17 @@ func (w *Writer[T]) makeRoom(i int32) error {
 		b.Keyed()
 	}
 	b.Resize(n)
-	o.batch, o.rows, o.times, o.hashes, o.n = b, b.Rows(), b.Times(), b.Hashes(), 0
-	return nil
+	o.batch, o.rows, o.times, o.hashes = b, b.Rows(), b.Times(), b.Hashes()
+	return o, nil
 }
 
 // close takes the batch out of a builder; nil if it holds no rows.
 func (o *builder[T]) close() *element.Batch[T] {
-	b := o.batch
-	if b != nil {
-		b.Resize(o.n)
+	if o == nil || o.batch == nil {
+		return nil
 	}
+	b := o.batch
+	b.Resize(o.n)
 	*o = builder[T]{}
 	return b
 }
