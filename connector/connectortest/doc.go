@@ -11,6 +11,6 @@
 // waiting takes no time, a lost wake-up is a failure and not a hang, and a goroutine that Close leaves behind fails the
 // test. What the connector talks to may run inside or outside the bubble, but channels must not cross its edge.
 //
-// Non-obvious: what is stored goes through the codec of checkpoints and back, which knows exported fields only. A
-// connector whose splits, states or committables keep something elsewhere loses it here.
+// Non-obvious: what is stored goes through the codec of checkpoints and back. A field that is tagged to be left out of
+// it comes back empty, and a connector that needs it fails here.
 package connectortest
