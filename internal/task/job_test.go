@@ -163,7 +163,7 @@ type world struct {
 	fault error
 	hold  chan struct{}
 	// widest is the most rows that a batch had.
-	widest int
+	widest atomic.Int64
 }
 
 func (w *world) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []connector.None) (connector.Writer[row, connector.None, pile], error) {
@@ -194,7 +194,12 @@ func (w *writer) Write(ctx context.Context, b *element.Batch[row]) error {
 			return ctx.Err()
 		}
 	}
-	w.world.widest = max(w.world.widest, b.Len())
+	for n := int64(b.Len()); ; {
+		widest := w.world.widest.Load()
+		if n <= widest || w.world.widest.CompareAndSwap(widest, n) {
+			break
+		}
+	}
 	w.rows = append(w.rows, b.Rows()...)
 	return w.world.fault
 }

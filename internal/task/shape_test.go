@@ -77,7 +77,7 @@ func TestMissingAssignmentsAreAskedForAgain(t *testing.T) {
 		deliver := m.deliver
 		m.deliver = func(task.Task, int64, assigned) { m.deliver = deliver } // the first is lost,
 		m.mute = 2                                                           // and so are two questions
-		m.running()
+		m.until("the first assignment", func() bool { return len(m.assigned[0]) > 0 })
 		c := m.trigger(0)
 		m.until("acknowledgements", func() bool { return m.acknowledged(c) })
 		m.decide(c)
@@ -286,8 +286,8 @@ func TestBufferTimeout(t *testing.T) {
 			m.running()
 			m.finish()
 			j.expectRows(3000)
-			if wide := j.world.widest > 20; wide != (timeout > time.Second) {
-				t.Errorf("timeout %v: the widest batch had %d rows", timeout, j.world.widest)
+			if wide := j.world.widest.Load() > 200; wide != (timeout > time.Second) {
+				t.Errorf("timeout %v: the widest batch had %d rows", timeout, j.world.widest.Load())
 			}
 		})
 	}
