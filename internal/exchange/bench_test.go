@@ -98,14 +98,14 @@ func hashEdge(b *testing.B, records, rowsMax int) {
 			for range records / 1024 {
 				in.Resize(1024)
 				generate(in.Rows(), in.Times(), &next)
-				must(b, w.Process(in))
+				should(b, w.Process(in))
 			}
-			must(b, w.End())
+			should(b, w.End())
 		})
 	}
 	sums := make([]int64, 2)
 	for i := range 2 {
-		k := newTaker(b, 2, GateOptions{})
+		k := newTaker(b, 2)
 		for c := range 2 {
 			must(b, up.Connect(k.Gate, c, Source{ID: PartitionID{Attempt: int64(c)}, Subpartition: i}, nil))
 		}
@@ -209,7 +209,7 @@ func handOff(b *testing.B, rows int) {
 	up, _ := transports[0].open(b, Config{})
 	p, err := up.CreatePartition(PartitionID{}, 1, nil)
 	must(b, err)
-	k := newTaker(b, 1, GateOptions{})
+	k := newTaker(b, 1)
 	must(b, up.Connect(k.Gate, 0, Source{}, nil))
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -229,9 +229,9 @@ func handOff(b *testing.B, rows int) {
 	for range rows {
 		in.Reset()
 		in.AppendNanos(1).Value = 1
-		must(b, w.Process(in))
+		should(b, w.Process(in))
 	}
-	must(b, w.End())
+	should(b, w.End())
 	wg.Wait()
 }
 
@@ -399,7 +399,7 @@ func socketEdge(
 	up, down := tr.open(b, Config{})
 	p, err := up.CreatePartition(PartitionID{}, 1, SerdeOf(c, strings))
 	must(b, err)
-	k := newTaker(b, 1, GateOptions{})
+	k := newTaker(b, 1)
 	must(b, down.Connect(k.Gate, 0, Source{Address: up.Address()}, SerdeOf(c, strings)))
 	w := NewWriter(WriterConfig[bid]{Senders: p.Senders(), Partitioning: Forward})
 	must(b, w.Watermark(0))
@@ -412,9 +412,9 @@ func socketEdge(
 			for range batches {
 				in.Resize(len(rows))
 				copy(in.Rows(), rows)
-				must(b, w.Process(in))
+				should(b, w.Process(in))
 			}
-			must(b, w.End())
+			should(b, w.End())
 		})
 		sum := 0
 		for {
@@ -442,13 +442,11 @@ func bareLoop(b *testing.B, tr transport, rows []bid, c *codec.Codec[bid], size,
 	}
 	l, err := net.Listen(tr.network, where)
 	must(b, err)
-	defer l.Close()
 	out, err := net.Dial(tr.network, l.Addr().String())
 	must(b, err)
-	defer out.Close()
 	in, err := l.Accept()
 	must(b, err)
-	defer in.Close()
+	defer closeAll(b, l, out, in)
 	return timed(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -461,7 +459,7 @@ func bareLoop(b *testing.B, tr transport, rows []bid, c *codec.Codec[bid], size,
 				}
 				binary.LittleEndian.PutUint32(buf, uint32(len(buf)-headerBytes))
 				_, err := out.Write(buf)
-				must(b, err)
+				should(b, err)
 			}
 		})
 		sum := 0

@@ -29,18 +29,19 @@ func serde(t testing.TB) Serde {
 func rows(e Event) []event { return slices.Clone(e.Batch.(*element.Batch[event]).Rows()) }
 
 func TestChannelKeepsOrder(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 7, Edge: 1}
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
 		send := partition(t, up, id, 1).Senders()[0]
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for i := range int64(100) {
-				must(t, send.Send(batch(0, 3*i, 3), watermark(3*i)))
-				must(t, send.Send(nil, barrier(i)))
+				should(t, send.Send(batch(0, 3*i, 3), watermark(3*i)))
+				should(t, send.Send(nil, barrier(i)))
 			}
-			must(t, send.Send(nil, end))
+			should(t, send.Send(nil, end))
 		})
 		var n, mark, checkpoint int64
 		mark = -1
@@ -85,13 +86,14 @@ func TestChannelKeepsOrder(t *testing.T) {
 }
 
 func TestSenderWaitsForCredit(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		p := partition(t, up, id, 2)
 		slow, quick := p.Senders()[0], p.Senders()[1]
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
-		other := newTaker(t, 1, GateOptions{})
+		other := newTaker(t, 1)
 		other.connect(t, down, up, 1, id)
 		for i := range int64(Credits) {
 			if !slow.Ready() {
@@ -137,10 +139,11 @@ func TestSenderWaitsForCredit(t *testing.T) {
 }
 
 func TestClosedGateStopsProducer(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		send := partition(t, up, id, 1).Senders()[0]
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
 		sent := make(chan error)
 		go func() {
@@ -163,10 +166,11 @@ func TestClosedGateStopsProducer(t *testing.T) {
 }
 
 func TestReleasedPartitionFailsConsumer(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		p := partition(t, up, id, 1)
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
 		sent := make(chan error)
 		go func() {
@@ -196,7 +200,8 @@ func TestReleasedPartitionFailsConsumer(t *testing.T) {
 }
 
 func TestFinishedPartitionWaitsForConsumer(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		p := partition(t, up, id, 2)
 		for _, s := range p.Senders() {
@@ -208,7 +213,7 @@ func TestFinishedPartitionWaitsForConsumer(t *testing.T) {
 			if up.registry.lookup(id) == nil {
 				t.Fatal("partition went before its last consumer came")
 			}
-			k := newTaker(t, 1, GateOptions{})
+			k := newTaker(t, 1)
 			k.connect(t, down, up, i, id)
 			e := k.take()
 			if len(rows(e)) != 2 || e.Control.Kind != element.Watermark && e.Control.Kind != element.None {
@@ -230,7 +235,7 @@ func TestFinishedPartitionWaitsForConsumer(t *testing.T) {
 func TestUnknownPartitionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up, down := transports[1].open(t, Config{PartitionTimeout: time.Minute})
-		k := newTaker(t, 2, GateOptions{})
+		k := newTaker(t, 2)
 		start := time.Now()
 		k.connect(t, down, up, 0, PartitionID{Attempt: 42, Edge: 3})
 		e := k.take()
@@ -244,10 +249,11 @@ func TestUnknownPartitionTimesOut(t *testing.T) {
 }
 
 func TestOldAttemptIsRefused(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		partition(t, up, id, 1).Release()
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
 		if e := k.take(); !errors.Is(e.Err, ErrLost) {
 			t.Fatalf("got %+v", e)
@@ -259,14 +265,15 @@ func TestOldAttemptIsRefused(t *testing.T) {
 }
 
 func TestSecondConsumerIsRefused(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		id := PartitionID{Attempt: 1}
 		p := partition(t, up, id, 1)
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		k.connect(t, down, up, 0, id)
 		must(t, p.Senders()[0].Send(batch(0, 0, 1), none))
 		k.Release(k.take())
-		late := newTaker(t, 1, GateOptions{})
+		late := newTaker(t, 1)
 		late.connect(t, down, up, 0, id)
 		if e := late.take(); !errors.Is(e.Err, ErrLost) {
 			t.Fatalf("got %+v", e)
@@ -278,14 +285,15 @@ func TestSecondConsumerIsRefused(t *testing.T) {
 
 // TestCloseAtAnyTime ends both sides of many channels while they are busy; nothing hangs and nothing is left behind.
 func TestCloseAtAnyTime(t *testing.T) {
-	everyTransport(t, func(t *testing.T, up, down *Environment) {
+	everyTransport(t, func(w wired) {
+		t, up, down := w.T, w.up, w.down
 		for attempt := range int64(40) {
 			ids := []PartitionID{{attempt, 0}, {attempt, 1}}
 			var partitions []*Partition
 			var wg sync.WaitGroup
 			var takers []*taker
 			for i := range 2 {
-				k := newTaker(t, 2, GateOptions{})
+				k := newTaker(t, 2)
 				takers = append(takers, k)
 				k.connect(t, down, up, i, ids...)
 			}

@@ -3,7 +3,10 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"testing"
 
@@ -36,13 +39,19 @@ var transports = []transport{
 	{"unix", "unix", true},
 }
 
+// wired is a test with an environment of producers and one of consumers, which may be the same.
+type wired struct {
+	*testing.T
+	up, down *Environment
+}
+
 // everyTransport runs a test over all transports.
-func everyTransport(t *testing.T, test func(t *testing.T, up, down *Environment)) {
+func everyTransport(t *testing.T, test func(wired)) {
 	t.Helper()
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
 			up, down := tr.open(t, Config{})
-			test(t, up, down)
+			test(wired{t, up, down})
 		})
 	}
 }
@@ -85,14 +94,15 @@ type taker struct {
 	wake chan struct{}
 }
 
-func newTaker(t testing.TB, channels int, o GateOptions) *taker {
+func newTaker(t testing.TB, channels int) *taker {
+	t.Helper()
 	k := &taker{wake: make(chan struct{}, 1)}
 	k.Gate = NewGate(make([]int, channels), func() {
 		select {
 		case k.wake <- struct{}{}:
 		default:
 		}
-	}, o)
+	}, GateOptions{})
 	t.Cleanup(k.Close)
 	return k
 }
@@ -170,4 +180,22 @@ func (r *registry) unknow(id PartitionID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.past, id)
+}
+
+// should is must for other goroutines than the test's.
+func should(t failer, err error) {
+	if err != nil {
+		t.Helper()
+		t.Errorf("%v", err)
+	}
+}
+
+// closeAll closes what a test has opened; the other side may have been faster.
+func closeAll(t failer, closers ...io.Closer) {
+	t.Helper()
+	for _, c := range closers {
+		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("close: %v", err)
+		}
+	}
 }

@@ -18,7 +18,7 @@ type mesh struct {
 }
 
 const (
-	meshRecords     = 1000 // of each producer
+	meshRecords     = 500 // of each producer
 	meshCheckpoints = 5
 )
 
@@ -33,7 +33,7 @@ func (m mesh) run(t *testing.T, up, down *Environment) [][]int64 {
 	}
 	got := make([][]int64, m.consumers)
 	for c := range m.consumers {
-		k := newTaker(t, m.producers, GateOptions{})
+		k := newTaker(t, m.producers)
 		k.connect(t, down, up, c, ids...)
 		wg.Go(func() { got[c] = m.consume(t, k) })
 	}
@@ -86,6 +86,7 @@ func (m mesh) produce(w *Writer[event], i int64) error {
 // consume checks that each channel keeps its order, that no record comes behind a watermark at or above it, and that what
 // comes between two checkpoints is the same on all channels.
 func (m mesh) consume(t *testing.T, k *taker) []int64 {
+	t.Helper()
 	var all []int64
 	last, mark := make([]int64, m.producers), make([]int64, m.producers)
 	for i := range last {

@@ -43,7 +43,7 @@ type network struct {
 
 func openNetwork(c Config, r *registry) (*network, error) {
 	n := &network{config: c, registry: r}
-	//nolint:contextcheck // it lives as long as the environment, whose Close ends it
+	//nolint:forbidigo // it lives as long as the environment, whose Close ends it
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	l, err := new(net.ListenConfig).Listen(n.ctx, c.Network, c.Listen)
 	if err != nil {
@@ -163,7 +163,7 @@ func (n *network) greet(conn net.Conn) error {
 		return err
 	}
 	mine := n.hello()
-	if _, err := conn.Write(mine.append(nil)); err != nil {
+	if _, err := conn.Write(mine.bytes()); err != nil {
 		return err
 	}
 	theirs, err := readHello(conn)
@@ -190,7 +190,7 @@ func (n *network) answer(conn net.Conn) error {
 	}
 	mine := n.hello()
 	mine.refusal = mine.refuse(theirs)
-	if _, err := conn.Write(mine.append(nil)); err != nil {
+	if _, err := conn.Write(mine.bytes()); err != nil {
 		return err
 	}
 	if mine.refusal != "" {

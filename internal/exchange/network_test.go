@@ -54,7 +54,7 @@ func TestHandshakeRefuses(t *testing.T) {
 			down, err := NewEnvironment(tt.c)
 			must(t, err)
 			defer func() { must(t, down.Close()) }()
-			k := newTaker(t, 1, GateOptions{})
+			k := newTaker(t, 1)
 			k.connect(t, down, up, 0, PartitionID{})
 			expectLost(t, k, tt.say)
 		})
@@ -62,15 +62,15 @@ func TestHandshakeRefuses(t *testing.T) {
 	t.Run("another version", func(t *testing.T) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(up.Address(), "tcp:"))
 		must(t, err)
-		defer conn.Close()
-		_, err = conn.Write(hello{version: 99, credits: Credits, job: "job"}.append(nil))
+		defer closeAll(t, conn)
+		_, err = conn.Write(hello{version: 99, credits: Credits, job: "job"}.bytes())
 		must(t, err)
 		h, err := readHello(conn)
 		must(t, err)
 		if h.version != wireVersion || h.refusal != "protocol version 99, want 1" {
 			t.Fatalf("answer %+v", h)
 		}
-		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Fatalf("connection is open: %v", err)
 		}
 	})
@@ -81,7 +81,7 @@ func TestOtherSchemaIsRefused(t *testing.T) {
 	partition(t, up, PartitionID{Attempt: 5}, 1)
 	c, err := codec.For[bid]()
 	must(t, err)
-	k := newTaker(t, 1, GateOptions{})
+	k := newTaker(t, 1)
 	must(t, down.Connect(k.Gate, 0, Source{ID: PartitionID{Attempt: 5}, Address: up.Address()}, SerdeOf(c, codec.Owned)))
 	expectLost(t, k, "partition 5/0 has records of schema")
 }
@@ -90,12 +90,12 @@ func TestUnreachableProducerIsLost(t *testing.T) {
 	_, down := transports[tcp].open(t, Config{})
 	gone, _ := transports[tcp].open(t, Config{})
 	must(t, gone.Close())
-	k := newTaker(t, 1, GateOptions{})
+	k := newTaker(t, 1)
 	k.connect(t, down, gone, 0, PartitionID{Attempt: 5})
 	expectLost(t, k, "partition 5/0", gone.Address())
 
 	// The next one tries again.
-	k = newTaker(t, 1, GateOptions{})
+	k = newTaker(t, 1)
 	k.connect(t, down, gone, 0, PartitionID{Attempt: 5})
 	expectLost(t, k)
 }
@@ -110,13 +110,13 @@ func TestBrokenConnectionFailsItsChannels(t *testing.T) {
 			p := partition(t, up, PartitionID{}, 3)
 			var takers []*taker
 			for i, e := range []*Environment{down, down, other} {
-				k := newTaker(t, 1, GateOptions{})
+				k := newTaker(t, 1)
 				k.connect(t, e, up, i, PartitionID{})
 				takers = append(takers, k)
 				must(t, p.Senders()[i].Send(batch(0, 0, 1), none))
 				k.Release(k.take())
 			}
-			ended := newTaker(t, 1, GateOptions{})
+			ended := newTaker(t, 1)
 			q := partition(t, up, PartitionID{Attempt: 1}, 1)
 			ended.connect(t, down, up, 0, PartitionID{Attempt: 1})
 			must(t, q.Senders()[0].Send(nil, end))
@@ -157,7 +157,7 @@ func TestUnmarshalableRecordsFailTheirChannelOnly(t *testing.T) {
 	must(t, err)
 	var takers []*taker
 	for i := range 2 {
-		k := newTaker(t, 1, GateOptions{})
+		k := newTaker(t, 1)
 		must(t, down.Connect(k.Gate, 0, Source{Subpartition: i, Address: up.Address()}, SerdeOf(c, codec.Owned)))
 		takers = append(takers, k)
 	}
@@ -204,7 +204,7 @@ func TestHostilePeers(t *testing.T) {
 		{"credit unspent", append(open, header{stream: 1, kind: frameCredit, sequence: 9}.append(nil)...)},
 	}
 	p := partition(t, up, PartitionID{Attempt: 1}, 1)
-	k := newTaker(t, 1, GateOptions{})
+	k := newTaker(t, 1)
 	k.connect(t, down, up, 0, PartitionID{Attempt: 1})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestHostilePeers(t *testing.T) {
 			defer up.registry.unknow(PartitionID{})
 			conn, err := net.Dial("tcp", strings.TrimPrefix(up.Address(), "tcp:"))
 			must(t, err)
-			defer conn.Close()
+			defer closeAll(t, conn)
 			must(t, up.network.greet(conn))
 			_, err = conn.Write(tt.frames)
 			must(t, err)
@@ -253,14 +253,14 @@ func TestHostileProducer(t *testing.T) {
 			must(t, err)
 			var wg sync.WaitGroup
 			defer wg.Wait()
-			defer l.Close()
+			defer closeAll(t, l)
 			wg.Go(func() {
 				conn, err := l.Accept()
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				defer conn.Close()
+				defer closeAll(t, conn)
 				if err := down.network.answer(conn); err != nil {
 					t.Error(err)
 				}
@@ -274,7 +274,7 @@ func TestHostileProducer(t *testing.T) {
 					_, _ = io.Copy(io.Discard, conn)
 				}
 			})
-			k := newTaker(t, 1, GateOptions{})
+			k := newTaker(t, 1)
 			must(t, down.Connect(k.Gate, 0, Source{Address: "tcp:" + l.Addr().String()}, serde(t)))
 			for {
 				e := k.take()
@@ -294,8 +294,8 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 	_, down := transports[tcp].open(t, Config{DialTimeout: 20 * time.Millisecond})
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, by its backlog, and says nothing
 	must(t, err)
-	defer l.Close()
-	k := newTaker(t, 1, GateOptions{})
+	defer closeAll(t, l)
+	k := newTaker(t, 1)
 	must(t, down.Connect(k.Gate, 0, Source{Address: "tcp:" + l.Addr().String()}, serde(t)))
 	expectLost(t, k, "greeting", "timeout")
 }
@@ -317,7 +317,7 @@ func TestConfigIsValidated(t *testing.T) {
 	}
 	e, err := NewEnvironment(Config{})
 	must(t, err)
-	k := newTaker(t, 1, GateOptions{})
+	k := newTaker(t, 1)
 	if err := e.Connect(k.Gate, 0, Source{Address: "tcp:127.0.0.1:1"}, serde(t)); !errors.Is(err, ErrLost) {
 		t.Errorf("an environment without network connects: %v", err)
 	}

@@ -159,8 +159,8 @@ type hello struct {
 	refusal          string
 }
 
-func (h hello) append(dst []byte) []byte {
-	dst = append(dst, wireMagic...)
+func (h hello) bytes() []byte {
+	dst := []byte(wireMagic)
 	dst = binary.LittleEndian.AppendUint16(dst, h.version)
 	dst = binary.LittleEndian.AppendUint16(dst, h.credits)
 	for _, s := range []string{h.job, h.refusal} {

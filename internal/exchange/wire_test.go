@@ -37,7 +37,7 @@ func TestWireFormat(t *testing.T) {
 		name  string
 		bytes []byte
 	}{
-		{"hello", hello{version: wireVersion, credits: 4, job: "job", refusal: "no"}.append(nil)},
+		{"hello", hello{version: wireVersion, credits: 4, job: "job", refusal: "no"}.bytes()},
 		{"header", header{length: 300, stream: 7, kind: frameData, sequence: 9}.append(nil)},
 		{"subscribe", subscribe{PartitionID{Attempt: 1 << 40, Edge: 3}, 5, 0xABCDEF}.append(nil)},
 		{"watermark", control(watermark(-2))},
@@ -63,8 +63,13 @@ func TestWireFormat(t *testing.T) {
 
 func TestControlRoundTrip(t *testing.T) {
 	for _, c := range []element.Control{
-		watermark(0), watermark(math.MaxInt64), watermark(math.MinInt64), barrier(1 << 50), end,
-		{Kind: element.Idle}, {Kind: element.Active},
+		watermark(0),
+		watermark(math.MaxInt64),
+		watermark(math.MinInt64),
+		barrier(1 << 50),
+		end,
+		{Kind: element.Idle},
+		{Kind: element.Active},
 	} {
 		got, err := parseControl(appendControl(nil, c))
 		if err != nil || got != c {
@@ -72,8 +77,11 @@ func TestControlRoundTrip(t *testing.T) {
 		}
 	}
 	for _, src := range [][]byte{
-		nil, make([]byte, controlBytes), append([]byte{99}, make([]byte, 9)...),
-		{byte(element.Idle), 0, 1, 0, 0, 0, 0, 0, 0, 0}, {byte(element.Watermark), 1, 0, 0, 0, 0, 0, 0, 0, 0},
+		nil,
+		make([]byte, controlBytes),
+		append([]byte{99}, make([]byte, 9)...),
+		{byte(element.Idle), 0, 1, 0, 0, 0, 0, 0, 0, 0},
+		{byte(element.Watermark), 1, 0, 0, 0, 0, 0, 0, 0, 0},
 	} {
 		if c, err := parseControl(src); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("% x is %+v, %v", src, c, err)
@@ -190,14 +198,14 @@ func FuzzDecode(f *testing.F) {
 
 // FuzzFrames reads any bytes as greetings and frames: nothing panics, and no memory is taken for bytes that don't come.
 func FuzzFrames(f *testing.F) {
-	f.Add(hello{version: 1, job: "job"}.append(nil))
+	f.Add(hello{version: 1, job: "job"}.bytes())
 	f.Add(append(header{length: 3, stream: 1, kind: frameData, sequence: 1}.append(nil), 1, 2, 3))
 	f.Add(header{length: payloadBytesMax, kind: frameData}.append(nil))
 	f.Add(append(header{length: controlBytes, kind: frameControl}.append(nil), appendControl(nil, barrier(3))...))
 	f.Add(append(header{length: subscribeBytes, kind: frameSubscribe}.append(nil), subscribe{}.append(nil)...))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if h, err := readHello(bytes.NewReader(src)); err == nil {
-			if got := h.append(nil); !bytes.Equal(got, src[:len(got)]) {
+			if got := h.bytes(); !bytes.Equal(got, src[:len(got)]) {
 				t.Fatalf("greeting % x became % x", src, got)
 			}
 		}

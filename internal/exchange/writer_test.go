@@ -3,6 +3,7 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -205,7 +206,7 @@ func TestFailedBroadcastReleasesAllHolds(t *testing.T) {
 	recorders, senders := record(3)
 	recorders[1].err = ErrClosed
 	w := NewWriter(WriterConfig[event]{Senders: senders, RowsMax: 4, Partitioning: Broadcast})
-	if err := w.Process(batch(0, 0, 4)); err != ErrClosed {
+	if err := w.Process(batch(0, 0, 4)); !errors.Is(err, ErrClosed) {
 		t.Fatalf("process returned %v", err)
 	}
 	if recorders[0].events[0].Batch.(*element.Batch[event]).Shared() {
