@@ -193,7 +193,9 @@ func (l *roll) merge(o *roll) {
 func (l *roll) result() []int { return l.Values }
 
 // paneContext is the context that an API would make.
-type paneContext struct{ *operator.WindowContext[string] }
+type paneContext struct {
+	*operator.WindowContext[string]
+}
 
 func bindPane(c *operator.WindowContext[string]) *paneContext { return &paneContext{c} }
 

@@ -37,7 +37,6 @@ func (c *Columns[K, A]) Restore(r statebackend.Reader) error {
 	return c.RestoreAfter(r, func(int) int64 { return math.MinInt64 })
 }
 
-
 // RestoreAfter is Restore for key groups that have seen watermarks: increments don't tell of slices that were removed,
 // since the watermark does.
 func (c *Columns[K, A]) RestoreAfter(r statebackend.Reader, seen func(group int) int64) error {

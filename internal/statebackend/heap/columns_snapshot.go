@@ -141,7 +141,9 @@ func (c *Columns[K, A]) sealRows() int {
 	return min(512, max(pageCells, buffersBytes/int(c.rowBytes())/len(c.dict.segs)))
 }
 
-func (c *Columns[K, A]) blockBytes() int { return min(blockBytes, max(256, buffersBytes/len(c.dict.segs))) }
+func (c *Columns[K, A]) blockBytes() int {
+	return min(blockBytes, max(256, buffersBytes/len(c.dict.segs)))
+}
 
 // seal encodes the rows of a buffer.
 func (c *Columns[K, A]) seal(group int) {
