@@ -31,13 +31,13 @@ func newList(t *testing.T, kind Kind) *OperatorList[split] {
 	return l
 }
 
-// takeLists writes a checkpoint of subtasks with these elements.
-func takeLists(t *testing.T, m *Memory, id int64, kind Kind, elements ...[]split) {
+// takeLists writes checkpoint 1 of subtasks with these elements.
+func takeLists(t *testing.T, m *Memory, kind Kind, elements ...[]split) {
 	t.Helper()
 	for i, e := range elements {
 		l := newList(t, kind)
 		l.Set(e)
-		if err := m.Take(Checkpoint{ID: id}, len(elements), i, l); err != nil {
+		if err := m.Take(Checkpoint{ID: 1}, len(elements), i, l); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +63,7 @@ func restoreLists(t *testing.T, m *Memory, id int64, kind Kind, parallelism int)
 func TestListIsDealtOutInOrder(t *testing.T) {
 	t.Parallel()
 	m := NewMemory(8)
-	takeLists(t, m, 1, List, splits(0, 3000), nil, splits(3000, 3001))
+	takeLists(t, m, List, splits(0, 3000), nil, splits(3000, 3001))
 	for _, parallelism := range []int{1, 2, 3, 5, 8} {
 		got := restoreLists(t, m, 1, List, parallelism)
 		if all := slices.Concat(got...); !slices.Equal(all, splits(0, 3001)) {
@@ -78,7 +78,7 @@ func TestListIsDealtOutInOrder(t *testing.T) {
 func TestUnionGoesToAll(t *testing.T) {
 	t.Parallel()
 	m := NewMemory(8)
-	takeLists(t, m, 1, Union, splits(0, 2), splits(2, 3))
+	takeLists(t, m, Union, splits(0, 2), splits(2, 3))
 	for _, got := range restoreLists(t, m, 1, Union, 3) {
 		if !slices.Equal(got, splits(0, 3)) {
 			t.Errorf("got %v", got)
@@ -121,7 +121,7 @@ func TestListRefusesWhatIsNotItsOwn(t *testing.T) {
 		t.Errorf("a list of channels: %v", err)
 	}
 	m := NewMemory(8)
-	takeLists(t, m, 1, List, splits(0, 2))
+	takeLists(t, m, List, splits(0, 2))
 	m.mu.checkpoints[1].subtasks[0].states["splits"].blocks[0].Data = []byte{1, 2}
 	r, err := m.Reader(1, 1, 0)
 	if err != nil {
@@ -146,7 +146,7 @@ func TestListRefusesWhatIsNotItsOwn(t *testing.T) {
 func TestListRestoresNothingFromNothing(t *testing.T) {
 	t.Parallel()
 	m := NewMemory(8)
-	takeLists(t, m, 1, List, splits(0, 2))
+	takeLists(t, m, List, splits(0, 2))
 	r, err := m.Reader(1, 1, 0)
 	if err != nil {
 		t.Fatal(err)

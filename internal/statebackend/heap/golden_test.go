@@ -48,7 +48,7 @@ func TestGoldenBlocks(t *testing.T) {
 	r.completed(1)
 	visit(0, 200)
 	visit(60, 300)
-	r.Delete(r.hashOf(1), ptr(int64(1)))
+	r.Delete(r.hashOf(1), new(int64(1)))
 	r.begin(2, 0)
 	r.finish(delta)
 

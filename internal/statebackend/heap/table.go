@@ -3,6 +3,7 @@
 package heap
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -49,7 +50,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	switch {
 	case c.Name == "":
-		return fmt.Errorf("state table: Name is empty")
+		return errors.New("state table: Name is empty")
 	case c.MaxParallelism < 1 || c.MaxParallelism > 1<<15:
 		return fmt.Errorf("state %s: MaxParallelism %d is not in [1, 32768]", c.Name, c.MaxParallelism)
 	case c.Groups.Len() > 0 && (c.Groups.First < 0 || c.Groups.Last >= c.MaxParallelism):
@@ -274,8 +275,8 @@ func (t *Table[K, S]) setEpoch(epoch uint64) { t.epoch, t.written = epoch, liveB
 // are in the order of tags as far as probing leaves them there.
 func (t *Table[K, S]) place(h, salt uint64) (*segment[K, S], uint64) {
 	group, rest := bits.Mul64(h, t.groups)
-	if invariants.Enabled {
-		invariants.Check(t.config.Groups.Contains(int(group)), "state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups)
+	if invariants.Enabled && !t.config.Groups.Contains(int(group)) {
+		invariants.Check(false, "state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups)
 	}
 	return &t.segs[group-t.first], (rest ^ salt) * t.mix & tagMask
 }

@@ -224,7 +224,10 @@ func TestRegisteringAgainChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for b := range r.Blocks(TimersName) {
+	for b, err := range r.Blocks(TimersName) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		n += b.Rows
 	}
 	if n != 1 {

@@ -176,14 +176,14 @@ func TestTimesAreInSnapshots(t *testing.T) {
 	take(1)
 
 	n := restored(1, 8*second)
-	if row := n.Lookup(n.hashOf(8), ptr(int64(8))); row == nil || row.Count != 2 || row.Pages.Len() != 1 {
+	if row := n.Lookup(n.hashOf(8), new(int64(8))); row == nil || row.Count != 2 || row.Pages.Len() != 1 {
 		t.Errorf("restored at 8 s: %+v", row)
 	}
 	n.SetNow(11 * second)
-	if n.Lookup(n.hashOf(7), ptr(int64(7))) != nil {
+	if n.Lookup(n.hashOf(7), new(int64(7))) != nil {
 		t.Error("a row written at 0 s lives at 11 s after a restore")
 	}
-	if row := n.Lookup(n.hashOf(8), ptr(int64(8))); row == nil || row.Pages.Len() != 0 {
+	if row := n.Lookup(n.hashOf(8), new(int64(8))); row == nil || row.Pages.Len() != 0 {
 		t.Errorf("at 11 s: %+v", row)
 	}
 
@@ -194,7 +194,7 @@ func TestTimesAreInSnapshots(t *testing.T) {
 	if base := r.Base(); len(base) == 0 {
 		t.Fatal("want an increment")
 	}
-	if row := restored(2, 0).Lookup(r.hashOf(7), ptr(int64(7))); row != nil {
+	if row := restored(2, 0).Lookup(r.hashOf(7), new(int64(7))); row != nil {
 		t.Errorf("an expired row came back as %+v", row)
 	}
 }
@@ -233,8 +233,6 @@ func TestFieldsWithoutTimesLiveFromTheRestore(t *testing.T) {
 		}
 	})
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestTTLNamesTheFieldThatCantHaveOne(t *testing.T) {
 	t.Parallel()
@@ -291,7 +289,7 @@ func TestVacant(t *testing.T) {
 		}
 	}
 	plain := newRig[int64](t)
-	if !plain.Vacant(new(int64)) || plain.Vacant(ptr(int64(1))) {
+	if !plain.Vacant(new(int64)) || plain.Vacant(new(int64(1))) {
 		t.Error("a row without fields")
 	}
 }
