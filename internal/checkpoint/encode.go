@@ -165,6 +165,7 @@ func (e *metadataEncoder) handle(w *encoder, h *StateHandle) {
 			w.uint(2, uint64(s.Kind))
 			w.uint(3, e.schema(s.Schema))
 			packed(w, 4, s.Segments)
+			w.uint(5, uint64(s.Rows))
 		})
 	}
 }
@@ -326,6 +327,8 @@ func (d *metadataDecoder) state(b []byte) (s State, err error) {
 			s.Schema = d.schemas[f.num-1]
 		case 4:
 			s.Segments, err = unpack[int](f.data)
+		case 5:
+			s.Rows = int64(f.num)
 		}
 		return err
 	})

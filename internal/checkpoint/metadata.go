@@ -124,6 +124,8 @@ type State struct {
 	Schema []byte
 	// Segments are the indexes, ascending, of those in the handle whose blocks of this name count.
 	Segments []int
+	// Rows is the number of rows in List blocks, by which they are dealt out.
+	Rows int64
 }
 
 // Bytes is the size of all segments, Added that of those which the given checkpoint wrote.

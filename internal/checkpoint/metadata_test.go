@@ -42,7 +42,7 @@ func sample() *Metadata {
 						},
 						States: []State{
 							{Name: "total", Kind: statebackend.Keyed, Schema: []byte("schema of total"), Segments: []int{0, 1}},
-							{Name: "seen", Kind: statebackend.List, Schema: []byte("schema of seen"), Segments: []int{1}},
+							{Name: "seen", Kind: statebackend.List, Schema: []byte("schema of seen"), Segments: []int{1}, Rows: 12},
 							{Name: "empty", Schema: []byte("schema of total")},
 						},
 					},

@@ -26,8 +26,6 @@ type SnapshotEnumerators struct {
 type Trigger struct {
 	ID    int64
 	Flags element.BarrierFlags
-	// Location is where state files go: empty for the run's directory, or the absolute one of a savepoint.
-	Location string
 	// Drain has sources end their input first.
 	Drain bool
 	Tasks []TriggerTask
@@ -41,9 +39,9 @@ type TriggerTask struct {
 	Number int64
 }
 
-// WriteMetadata stores metadata: with a Location, as that of a savepoint there; and, unless it is a plain savepoint, in
-// the run's own store, where paths are made absolute if there is a Location. Answered by MetadataWritten or
-// MetadataFailed.
+// WriteMetadata stores metadata: with a Location, as that of a savepoint there, to which the state files are copied; and,
+// unless it is a plain savepoint, in the run's own store. Tasks write all their files there. Answered by MetadataWritten
+// or MetadataFailed.
 type WriteMetadata struct {
 	ID       int64
 	Metadata *checkpoint.Metadata
@@ -85,7 +83,7 @@ type Delete struct {
 	Files    []string
 }
 
-// RemoveFiles removes state files of an aborted checkpoint.
+// RemoveFiles removes state files of an aborted checkpoint, or of a savepoint that has copies of its own.
 type RemoveFiles struct{ Files []string }
 
 // DiscardSavepoint removes the directory of an aborted savepoint.

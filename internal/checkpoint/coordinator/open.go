@@ -189,7 +189,7 @@ func (c *Coordinator) enumeratorsSnapshotted(e EnumeratorsSnapshotted) {
 // start triggers the tasks that get no barrier from others.
 func (c *Coordinator) start(o *open) {
 	o.phase = collecting
-	t := Trigger{ID: o.id, Flags: o.flags, Location: o.location, Drain: o.request != nil && o.request.Drain}
+	t := Trigger{ID: o.id, Flags: o.flags, Drain: o.request != nil && o.request.Drain}
 	for v, parts := range o.parts {
 		for s, p := range parts {
 			id := graph.SubtaskID{Vertex: v, Subtask: s}
@@ -290,9 +290,6 @@ func (c *Coordinator) olderThan(o *open) *open {
 
 // hold makes the checkpoint refer to the files of an acknowledgement. It returns one that is not there any more.
 func (c *Coordinator) hold(o *open, a Ack) (stale string) {
-	if o.location != "" {
-		return "" // all is in the savepoint's own directory
-	}
 	for i := range a.State {
 		for _, s := range a.State[i].State.Segments {
 			switch {
@@ -386,6 +383,9 @@ func (c *Coordinator) complete(now time.Time, o *open) {
 		c.files.garbage = append(c.files.garbage, o.id) // only its marker is in the run's store
 		c.do(NotifyAborted{ID: o.id, Latest: c.latest, Reason: "it was a savepoint", Savepoint: true})
 		c.do(Reply{Number: o.request.Number, ID: o.id, Location: o.location})
+		if gone := unique(c.files.release(o.files)); len(gone) > 0 {
+			c.do(RemoveFiles{Files: gone}) // the savepoint has copies of its own
+		}
 		c.settle()
 		return
 	}

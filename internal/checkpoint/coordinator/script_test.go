@@ -319,9 +319,6 @@ func (s *script) format(a Action) string {
 				b.WriteString(" " + f.name)
 			}
 		}
-		if a.Location != "" {
-			b.WriteString(" into " + a.Location)
-		}
 		if a.Drain {
 			b.WriteString(" drain")
 		}
