@@ -194,6 +194,24 @@ func TestTimers(t *testing.T) {
 	})
 }
 
+func TestTimersLeaveNoEmptyRows(t *testing.T) {
+	step := must(t)(operator.KeyedProcess(shop, bindKeyed, timing(time.Unix(0, 0))))
+	op := step.New()
+	if err := op.Open(t.Context(), runtime("timers")); err != nil {
+		t.Fatal(err)
+	}
+	b := element.NewBatch[sale](2)
+	*b.AppendNanos(1) = sale{"a", 1, "delete"}
+	if err := errors.Join(op.Port(0).Deliver(b), op.Port(0).Watermark(100)); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range op.States()[:2] {
+		if n := s.Size().Rows; n != 0 {
+			t.Errorf("state %q has %d rows after the timer of a deleted one", s.Name(), n)
+		}
+	}
+}
+
 func TestTimersFireByTimeThenKey(t *testing.T) {
 	step := must(t)(operator.KeyedProcess(shop, bindKeyed, timing(time.Unix(0, 0))))
 	end := &tape[string]{}

@@ -252,10 +252,33 @@ func TestTimestampsAndWatermarksInIntervals(t *testing.T) {
 	put(90)
 	put(200)
 	expect(t, out.take(), "active, [90], [200]")
-	for _, err := range []error{in.Watermark(500), in.Status(true), in.End()} {
+	for _, err := range []error{in.Watermark(500), in.Status(true), in.Watermark(element.MaxWatermark)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	expect(t, out.take(), "wm 194, end")
+	expect(t, out.take(), "wm max")
+	wakeAt = time.Time{}
+	tick(time.Hour)
+	if !wakeAt.IsZero() {
+		t.Errorf("wakes after the end of time")
+	}
+	if err := in.End(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, out.take(), "end")
+}
+
+func TestTimestampsAndWatermarksSendTheLastWatermark(t *testing.T) {
+	at := func(n *int) time.Time { return time.Unix(0, int64(*n)) }
+	op, out := operator.TimestampsAndWatermarks(watermark.Ascending(at)).New(), &tape[int]{}
+	if err := errors.Join(op.Connect("", operator.PortOf[int](out)), op.Open(t.Context(), runtime("times"))); err != nil {
+		t.Fatal(err)
+	}
+	b := element.NewBatch[int](1)
+	*b.Append() = 8
+	if err := errors.Join(op.Port(0).Deliver(b), op.Port(0).End()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, out.take(), "[8], wm 7, end")
 }

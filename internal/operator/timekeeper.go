@@ -157,6 +157,9 @@ func (k *timekeeper[T]) least(now time.Time) (at int64, holder string, idle bool
 // wake returns when advance has something to do next, if no record comes: a watermark held back by the interval is due,
 // or the next split goes idle. ok is false where there is nothing.
 func (k *timekeeper[T]) wake() (at time.Time, ok bool) {
+	if k.at == element.MaxWatermark {
+		return at, false
+	}
 	if k.pending {
 		at, ok = k.period.Add(watermarkInterval), true
 	}

@@ -17,8 +17,6 @@ import (
 
 // rig runs the subtasks of a case in one mode.
 type rig struct {
-	// ctx ends with the test.
-	ctx    context.Context
 	c      Case
 	m      mode
 	random *rand.Rand
@@ -60,13 +58,13 @@ type task struct {
 	cancel context.CancelFunc
 }
 
-func newRig(ctx context.Context, c Case, m mode, seed uint64) *rig {
+func newRig(c Case, m mode, seed uint64) *rig {
 	groups := c.Groups
 	if groups == 0 {
 		groups = 8
 	}
 	return &rig{
-		ctx: ctx, c: c, m: m, random: rand.New(rand.NewPCG(seed, 1)), groups: groups,
+		c: c, m: m, random: rand.New(rand.NewPCG(seed, 1)), groups: groups,
 		store: statebackend.NewMemory(groups), now: Start(), at: make([]int, len(c.Inputs)),
 	}
 }
@@ -75,10 +73,10 @@ func newRig(ctx context.Context, c Case, m mode, seed uint64) *rig {
 func Start() time.Time { return time.Unix(1_000_000, 0) }
 
 // start makes and opens the subtasks, from the completed checkpoint if there is one.
-func (r *rig) start(parallelism int) error {
+func (r *rig) start(ctx context.Context, parallelism int) error {
 	r.tasks = nil
 	for i := range parallelism {
-		t, err := r.open(i, parallelism)
+		t, err := r.open(ctx, i, parallelism)
 		r.tasks = append(r.tasks, t)
 		if err != nil {
 			return fmt.Errorf("open subtask %d of %d: %w", i, parallelism, err)
@@ -87,7 +85,7 @@ func (r *rig) start(parallelism int) error {
 	return nil
 }
 
-func (r *rig) open(subtask, parallelism int) (*task, error) {
+func (r *rig) open(ctx context.Context, subtask, parallelism int) (*task, error) {
 	t := &task{op: r.c.Step.New()}
 	for _, w := range r.c.Want {
 		port, c := w.collect(&r.log)
@@ -115,8 +113,7 @@ func (r *rig) open(subtask, parallelism int) (*task, error) {
 		}
 		rt.Restored = restored
 	}
-	var ctx context.Context
-	ctx, t.cancel = context.WithCancel(r.ctx)
+	ctx, t.cancel = context.WithCancel(ctx)
 	rt.Canceled = ctx.Done()
 	if err := t.op.Open(ctx, rt); err != nil {
 		return t, err
@@ -319,7 +316,7 @@ func (r *rig) notify(
 }
 
 // crash throws the subtasks away and goes back to the completed checkpoint, at another parallelism.
-func (r *rig) crash(parallelism int) error {
+func (r *rig) crash(ctx context.Context, parallelism int) error {
 	if err := r.stop(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
@@ -333,7 +330,7 @@ func (r *rig) crash(parallelism int) error {
 		lines, r.now = c.lines, c.now
 	}
 	r.log.lines = r.log.lines[:lines]
-	if err := r.start(parallelism); err != nil {
+	if err := r.start(ctx, parallelism); err != nil {
 		return err
 	}
 	return r.resend()

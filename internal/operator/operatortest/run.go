@@ -108,8 +108,8 @@ func Run(t *testing.T, c Case) {
 
 // attempt runs a case once, and returns what is wrong with it.
 func attempt(ctx context.Context, c Case, m mode, seed uint64) error {
-	r := newRig(ctx, c, m, seed)
-	err := r.run()
+	r := newRig(c, m, seed)
+	err := r.run(ctx)
 	if err = errors.Join(err, r.stop()); err != nil {
 		return err
 	}
@@ -122,8 +122,8 @@ func attempt(ctx context.Context, c Case, m mode, seed uint64) error {
 }
 
 // run feeds all events, with the snapshots and crashes of the mode between them.
-func (r *rig) run() error {
-	if err := r.start(r.m.parallelism[0]); err != nil {
+func (r *rig) run(ctx context.Context) error {
+	if err := r.start(ctx, r.m.parallelism[0]); err != nil {
 		return err
 	}
 	for {
@@ -138,7 +138,7 @@ func (r *rig) run() error {
 		if err := r.deliver(input, limit); err != nil {
 			return fmt.Errorf("input %d, before event %d: %w", input, r.at[input], err)
 		}
-		if err := r.between(); err != nil {
+		if err := r.between(ctx); err != nil {
 			return fmt.Errorf("after event %d: %w", r.at, err)
 		}
 	}
@@ -183,7 +183,7 @@ func (r *rig) pick() (input int, ok bool) {
 const maxCrashes = 5
 
 // between does what the mode wants between two deliveries.
-func (r *rig) between() error {
+func (r *rig) between(ctx context.Context) error {
 	switch {
 	case r.m.each:
 		if err := r.begin(); err != nil {
@@ -197,7 +197,7 @@ func (r *rig) between() error {
 		if r.random.IntN(3) == 0 { // let increments build on each other
 			return nil
 		}
-		return r.crash(r.next())
+		return r.crash(ctx, r.next())
 	case !r.m.slices:
 		return nil
 	case r.running != nil:
@@ -210,7 +210,7 @@ func (r *rig) between() error {
 		}
 	}
 	if r.crashes < maxCrashes && r.random.IntN(6) == 0 {
-		return r.crash(r.next())
+		return r.crash(ctx, r.next())
 	}
 	return nil
 }
