@@ -129,12 +129,26 @@ func (e *Environment) Connect(g *Gate, channel int, src Source, serde Serde) err
 		}
 		return e.network.connect(g, channel, src, serde)
 	}
+	if p := registry.lookup(src.ID); p != nil {
+		if err := p.attachGate(src.Subpartition, g, channel); err != nil {
+			g.fail(channel, err)
+		}
+		return nil
+	}
 	s := &localSubscription{gate: g, channel: channel, registry: registry}
 	s.subscription = subscription{id: src.ID, subpartition: src.Subpartition, consumer: s}
 	if g.bind(channel, s) {
 		registry.subscribe(&s.subscription)
 	}
 	return nil
+}
+
+// Bytes is how many bytes all connections have read and written so far.
+func (e *Environment) Bytes() (read, written int64) {
+	if e.network == nil {
+		return 0, 0
+	}
+	return e.network.read.Load(), e.network.written.Load()
 }
 
 // near returns the registry at an address that is reached without a socket, nil where one is needed.

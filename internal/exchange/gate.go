@@ -293,6 +293,9 @@ func (g *Gate) adopt(channel int, from origin, s *slab, q *queue) (tell func()) 
 		return nil
 	}
 	g.mu.inlets[channel].from = from
+	if q.empty() {
+		return func() {}
+	}
 	wake := false
 	var barriers []element.Control
 	for !q.empty() {

@@ -167,6 +167,9 @@ func TestGateCountsBatches(t *testing.T) {
 	check(1, 2)
 	g.Release(e)
 	check(1, 1)
+	if n := senders[0].(*subpartition).p.InUse(); n != 1 {
+		t.Fatalf("partition has %d batches in flight", n)
+	}
 	g.Close()
 	check(0, 0)
 }

@@ -333,3 +333,24 @@ func TestConfigIsValidated(t *testing.T) {
 		t.Error("an address without a network is taken")
 	}
 }
+
+func TestBytesAreCounted(t *testing.T) {
+	up, down := transports[tcp].open(t, Config{})
+	k := newTaker(t, 1)
+	k.connect(t, down, up, 0, PartitionID{})
+	s := partition(t, up, PartitionID{}, 1).Senders()[0]
+	must(t, s.Send(batch(0, 0, 500), none))
+	k.Release(k.take())
+	if read, _ := down.Bytes(); read < 500 {
+		t.Errorf("%d bytes read", read)
+	}
+	must(t, s.Send(nil, watermark(1)))
+	k.take() // by now the first write is counted
+	if _, written := up.Bytes(); written < 500 {
+		t.Errorf("%d bytes written", written)
+	}
+	same, _ := transports[0].open(t, Config{})
+	if read, written := same.Bytes(); read+written != 0 {
+		t.Errorf("%d bytes without a socket", read+written)
+	}
+}

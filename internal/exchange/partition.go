@@ -144,6 +144,34 @@ func (p *Partition) Release() {
 	}
 }
 
+// channel returns the producing end of a channel.
+func (p *Partition) channel(subpartition int) (*subpartition, error) {
+	if subpartition < 0 || subpartition >= len(p.subs) {
+		return nil, fmt.Errorf("partition %v has no channel %d: %w", p.id, subpartition, ErrLost)
+	}
+	return &p.subs[subpartition], nil
+}
+
+// attachGate connects a channel to a gate of this process.
+func (p *Partition) attachGate(subpartition int, g *Gate, channel int) error {
+	s, err := p.channel(subpartition)
+	if err != nil {
+		return err
+	}
+	return s.attachGate(g, channel)
+}
+
+// InUse is the number of batches that occupy credit: what is used of the number of channels times the credit of one. It
+// may be called from any goroutine.
+func (p *Partition) InUse() int {
+	n := 0
+	for i := range p.subs {
+		given := p.subs[i].given.Load() // first: it never overtakes sent
+		n += int(p.subs[i].sent.Load() - given)
+	}
+	return n
+}
+
 // Queued is the number of entries that wait for consumers; those in gates of this process don't.
 func (p *Partition) Queued() int {
 	p.mu.Lock()

@@ -123,11 +123,11 @@ func (r *registry) subscribe(s *subscription) {
 }
 
 func (s *subscription) connect(p *Partition) {
-	if s.subpartition < 0 || s.subpartition >= len(p.subs) {
-		s.consumer.refuse(fmt.Errorf("partition %v has no channel %d: %w", s.id, s.subpartition, ErrLost))
-		return
+	sub, err := p.channel(s.subpartition)
+	if err == nil {
+		err = s.consumer.attach(sub)
 	}
-	if err := s.consumer.attach(&p.subs[s.subpartition]); err != nil {
+	if err != nil {
 		s.consumer.refuse(err)
 	}
 }
