@@ -42,7 +42,7 @@ type step struct {
 	// wakeAt is when the operator wants a tick; zero if it does not. woken is set to tick it now.
 	wakeAt time.Time
 	woken  atomic.Bool
-	// sizes is what states held when they were last looked at.
+	// size is what states held when they were last looked at.
 	size atomic.Pointer[statebackend.Size]
 }
 
@@ -194,8 +194,11 @@ func (t *subtask) openStep(s *step) error {
 		Restored: restored,
 		Canceled: t.runCtx.Done(),
 	})
+	if err != nil {
+		return err
+	}
 	s.states = s.op.States()
-	return err
+	return nil
 }
 
 // closeOperators closes what was opened, head first: nothing emits into a step that is closed.

@@ -47,7 +47,7 @@ func (t *subtask) turn() (finished bool, err error) {
 		}
 		return false, t.capBuffers(now)
 	}
-	return t.idle(now)
+	return t.idle()
 }
 
 // work takes one event of the gate, or polls the source; it reports whether there was something.
@@ -133,7 +133,7 @@ func (t *subtask) endChannel(channel int, in *input, place int, now time.Time) e
 
 // idle makes use of the time when there is nothing to do: what is gathered goes out, the snapshot goes on. With neither
 // left, the task ends or waits.
-func (t *subtask) idle(now time.Time) (finished bool, err error) {
+func (t *subtask) idle() (finished bool, err error) {
 	if err := t.flush(); err != nil {
 		return false, err
 	}
@@ -143,7 +143,7 @@ func (t *subtask) idle(now time.Time) (finished bool, err error) {
 	if t.complete() {
 		return true, nil
 	}
-	t.wait(now)
+	t.wait()
 	return false, nil
 }
 
@@ -207,7 +207,8 @@ func (t *subtask) tick(now time.Time) error {
 }
 
 // wait returns when something has come, or something is due.
-func (t *subtask) wait(now time.Time) {
+func (t *subtask) wait() {
+	now := t.clock.Now() // the flush before may have waited for credit
 	t.timer.Stop()
 	var due <-chan time.Time
 	if at := t.nextDue(); !at.IsZero() {

@@ -51,6 +51,8 @@ type mailbox struct {
 	mu struct {
 		sync.Mutex
 		mails []mail
+		// closed is set when nobody will read any more.
+		closed bool
 	}
 }
 
@@ -67,7 +69,7 @@ func (m *mailbox) signal() {
 // post adds a mail. Those about the ends of files are never dropped: there is one for each file that the task began.
 func (m *mailbox) post(x mail) {
 	m.mu.Lock()
-	if len(m.mu.mails) >= mailsMax && x.kind != mailWritten {
+	if m.mu.closed || len(m.mu.mails) >= mailsMax && x.kind != mailWritten {
 		m.mu.Unlock()
 		return
 	}
@@ -85,6 +87,15 @@ func (m *mailbox) take(before []mail) []mail {
 	defer m.mu.Unlock()
 	mails := m.mu.mails
 	m.mu.mails = before[:0]
+	return mails
+}
+
+// close takes no more mails, and returns those that nobody has read.
+func (m *mailbox) close() []mail {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mails := m.mu.mails
+	m.mu.mails, m.mu.closed = nil, true
 	return mails
 }
 

@@ -44,14 +44,11 @@ func (t *subtask) readMail(m *mail, now time.Time) error {
 	}
 }
 
-// declineRest declines the triggers that nobody will look at any more, for a task that finished. Those of one that
-// failed or was canceled are aborted with it.
-func (t *subtask) declineRest(s Status) {
-	if s != Finished {
-		return
-	}
-	for _, m := range t.mail.take(nil) {
-		if m.kind == mailTrigger {
+// closeMailbox declines the triggers that a task which finished has not looked at. Those of one that failed or was
+// canceled are aborted with it.
+func (t *subtask) closeMailbox(s Status) {
+	for _, m := range t.mail.close() {
+		if m.kind == mailTrigger && s == Finished {
 			t.decline(m.checkpoint, errEnded)
 		}
 	}

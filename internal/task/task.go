@@ -204,7 +204,7 @@ func (t *subtask) end(s Status, err error) {
 		t.logger.Warn("operators are slow to close", "after", closeTimeout)
 	}
 	timer.Stop()
-	t.declineRest(s)
+	t.closeMailbox(s)
 	t.report(s, err)
 	t.release(s == Finished)
 	closing.Wait()
