@@ -214,7 +214,7 @@ func TestFailedSnapshots(t *testing.T) {
 		}
 		m := j.start(1, nil)
 		m.running()
-		var last *checkpoint
+		var last *checkpointed
 		for id := int64(1); id <= 4; id++ {
 			m.pass(3 * time.Millisecond)
 			c := m.checkpoint(0)

@@ -241,6 +241,8 @@ type job struct {
 	source  *numbers
 	world   *world
 	storage *tasktest.Storage
+	// files, if set, keep the state instead of storage.
+	files *run
 	// extra, if set, is a step between source and sum.
 	extra   *operator.Step
 	rowsMax int
@@ -315,8 +317,8 @@ func (j *job) graph(parallelism int) *graph.JobGraph {
 	return g
 }
 
-// checkpoint is one that a master triggered.
-type checkpoint struct {
+// checkpointed is a checkpoint that a master triggered.
+type checkpointed struct {
 	id         int64
 	flags      element.BarrierFlags
 	enumerator []byte
@@ -344,8 +346,8 @@ type master struct {
 	inputEnded map[int64]bool
 	// restored is the checkpoint that the run began with, zero for none.
 	restored  int64
-	triggered []*checkpoint
-	done      []*checkpoint
+	triggered []*checkpointed
+	done      []*checkpointed
 	// deliver hands assignments over; a test may lose, double or reorder them.
 	deliver func(to task.Task, number int64, a assigned)
 	// asked counts questions for assignments; the first mute ones are lost.
@@ -362,12 +364,12 @@ type assigned struct {
 }
 
 // start deploys the job, from a checkpoint unless that is nil.
-func (j *job) start(parallelism int, from *checkpoint) *master {
+func (j *job) start(parallelism int, from *checkpointed) *master {
 	j.t.Helper()
 	return j.startGraph(j.graph(parallelism), from)
 }
 
-func (j *job) startGraph(g *graph.JobGraph, from *checkpoint) *master {
+func (j *job) startGraph(g *graph.JobGraph, from *checkpointed) *master {
 	j.t.Helper()
 	env, err := exchange.NewEnvironment(exchange.Config{Credits: j.credits})
 	if err != nil {
@@ -424,6 +426,9 @@ func (m *master) config(v *graph.JobVertex, subtask int, attempts map[[2]int]int
 		RowsMax: m.rowsMax, BufferTimeout: m.bufferTimeout,
 	}
 	c.State = m.storage.Task(subtaskOf(c), m.restored)
+	if m.files != nil {
+		c.State = m.files.storageOf(m.t, c, m.restored)
+	}
 	if m.clock != nil {
 		c.Clock = m.clock()
 	}
@@ -518,7 +523,7 @@ func (m *master) running() {
 }
 
 // trigger starts a checkpoint at the tasks without a running producer.
-func (m *master) trigger(flags element.BarrierFlags) *checkpoint {
+func (m *master) trigger(flags element.BarrierFlags) *checkpointed {
 	m.t.Helper()
 	m.last++
 	if m.atLeast {
@@ -528,7 +533,7 @@ func (m *master) trigger(flags element.BarrierFlags) *checkpoint {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	c := &checkpoint{id: m.last, flags: flags, enumerator: state, acks: map[int64]task.Acknowledgement{}}
+	c := &checkpointed{id: m.last, flags: flags, enumerator: state, acks: map[int64]task.Acknowledgement{}}
 	m.triggered = append(m.triggered, c)
 	for a, t := range m.tasks {
 		if m.status(a) == task.Finished {
@@ -548,7 +553,7 @@ func (m *master) sourcesFinished() bool {
 }
 
 // checkpoint takes one to its end, and reports whether it completed.
-func (m *master) checkpoint(flags element.BarrierFlags) *checkpoint {
+func (m *master) checkpoint(flags element.BarrierFlags) *checkpointed {
 	m.t.Helper()
 	c := m.trigger(flags)
 	m.until("checkpoint", func() bool { return c.declined != nil || m.acknowledged(c) })
@@ -556,7 +561,7 @@ func (m *master) checkpoint(flags element.BarrierFlags) *checkpoint {
 	return c
 }
 
-func (m *master) acknowledged(c *checkpoint) bool {
+func (m *master) acknowledged(c *checkpointed) bool {
 	for a := range m.tasks {
 		if _, ok := c.acks[a]; !ok && m.status(a) != task.Finished {
 			return false
@@ -566,7 +571,7 @@ func (m *master) acknowledged(c *checkpoint) bool {
 }
 
 // decide completes or aborts, and tells the tasks.
-func (m *master) decide(c *checkpoint) {
+func (m *master) decide(c *checkpointed) {
 	c.completed = c.declined == nil
 	for _, t := range m.tasks {
 		if c.completed {
@@ -577,6 +582,9 @@ func (m *master) decide(c *checkpoint) {
 	}
 	if !c.completed {
 		return
+	}
+	if m.files != nil {
+		m.files.completed(m, c)
 	}
 	for a, d := range m.deployed {
 		if _, ok := c.acks[a]; ok {
@@ -595,7 +603,7 @@ func (m *master) decide(c *checkpoint) {
 	}
 }
 
-func (m *master) commit(c *checkpoint) {
+func (m *master) commit(c *checkpointed) {
 	m.t.Helper()
 	committer, err := m.sinkStep.NewCommitter(m.t.Context())
 	if err != nil {
@@ -654,6 +662,11 @@ func (m *master) close() {
 		}
 	}
 	m.storage.Wait()
+	if m.files != nil {
+		for _, s := range m.files.made {
+			s.Wait()
+		}
+	}
 	if err := m.env.Close(); err != nil {
 		m.t.Error(err)
 	}

@@ -23,7 +23,7 @@ func TestSplitsOverBadLine(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 3))
 			j := newJob(t, &numbers{spans: 40, spanSize: 15, pace: time.Millisecond})
-			var last *checkpoint
+			var last *checkpointed
 			for run := range 3 {
 				m := j.start(1+rnd.IntN(3), last)
 				type late struct {

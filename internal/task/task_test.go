@@ -58,7 +58,7 @@ func TestExactlyOnceAcrossRestores(t *testing.T) {
 			j := newJob(t, &numbers{spans: 6, spanSize: 100, pace: time.Millisecond, rows: 1 + rnd.IntN(12)})
 			j.rowsMax = []int{0, 1, 3}[rnd.IntN(3)]
 			j.credits = []int{0, 1, 2}[rnd.IntN(3)]
-			var last *checkpoint
+			var last *checkpointed
 			for range 4 {
 				m := j.start(1+rnd.IntN(3), last)
 				m.running()
