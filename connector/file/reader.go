@@ -17,7 +17,7 @@ import (
 
 const (
 	// readBytes is the size of a reader's buffer; it grows only for longer records.
-	readBytes = 256 << 10
+	readBytes = 64 << 10
 	// recordBytesMax bounds a record; a longer one is an error, whatever the policy.
 	recordBytesMax = 16 << 20
 )

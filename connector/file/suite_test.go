@@ -141,7 +141,7 @@ func TestSource(t *testing.T) {
 	for name, src := range map[string]Source[flight]{
 		"glob":             CSV[flight](filepath.Join(dir, "flights-*")),
 		"small splits":     CSV[flight](filepath.Join(dir, "flights-*")).splits(1000),
-		"rate":             CSV[flight](filepath.Join(dir, "flights-*")).Rate(300),
+		"rate":             CSV[flight](filepath.Join(dir, "flights-*")).Rate(3000),
 		"fs":               CSV[flight]("in/flights-*").FS(embedded).splits(2000),
 		"fs without seeks": CSV[flight]("in/flights-*").FS(plainFS{embedded}).splits(2000),
 	} {

@@ -29,9 +29,9 @@ func TestSource(t *testing.T) {
 		want []row
 	}{
 		"bounded":   {generator.New(square).Limit(2500), rows(2500)},
-		"unbounded": {generator.New(square), rows(500)},
+		"unbounded": {generator.New(square), rows(300)},
 		"slice":     {generator.Slice(rows(50)...), rows(50)},
-		"rate":      {generator.New(square).Limit(1500).Rate(1000), rows(1500)},
+		"rate":      {generator.New(square).Limit(1500).Rate(10_000), rows(1500)},
 		"empty":     {generator.Slice[row](), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
