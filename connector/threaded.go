@@ -31,8 +31,7 @@ const handovers = 3
 // Snapshot is exact: it returns each split as it was behind the last record that Poll returned, whatever was fetched
 // ahead. The size of batches is that of the first one that Poll is given.
 func Threaded[T any, S Split](rt RuntimeContext, fetch func(ctx context.Context, s *S, b *element.Batch[T]) error) Reader[T, S] {
-	// NewReader's ctx is the attempt's; Close, which the task always calls, ends this one.
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:forbidigo // the reader owns it: Close ends it
 	return &threaded[T, S]{
 		rt: rt, fetch: fetch, ctx: ctx, cancel: cancel,
 		full: make(chan handover[T, S], handovers),

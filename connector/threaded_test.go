@@ -102,6 +102,14 @@ func (e *counterEnumerator) Snapshot(int64) (toAssign, error) {
 
 func (e *counterEnumerator) Close() error { return nil }
 
+// closed closes at the end of a test.
+func closed(t testing.TB, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
 func TestThreadedPassesTheSuite(t *testing.T) {
 	var want []int64
 	for i := range int64(6) {
@@ -125,7 +133,7 @@ func TestThreadedSnapshotIgnoresWhatWasFetchedAhead(t *testing.T) {
 			fetched.Add(1)
 			return nil
 		})
-		defer r.Close()
+		defer closed(t, r)
 		if err := r.Add([]counter{{0, 1000, 0}, {5000, 6000, 5000}}); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +187,7 @@ func TestThreadedAppendsToWhatTheBatchHolds(t *testing.T) {
 			*b.AppendNanos(7) = 2
 			return io.EOF
 		})
-		defer r.Close()
+		defer closed(t, r)
 		if err := r.Add([]counter{{}}); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +222,7 @@ func TestThreadedFailures(t *testing.T) {
 					*b.Append() = 1
 					return test.fetch()
 				})
-				defer r.Close()
+				defer closed(t, r)
 				if err := r.Add([]counter{{From: 7}}); err != nil {
 					t.Fatal(err)
 				}
@@ -245,7 +253,7 @@ func TestThreadedReusesStorage(t *testing.T) {
 		}
 		return nil
 	})
-	defer r.Close()
+	defer closed(t, r)
 	if err := r.Add([]counter{{To: 1 << 62}}); err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (s Sink[T]) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []c
 
 // NewCommitter makes a committer.
 func (s Sink[T]) NewCommitter(context.Context) (connector.Committer[Committable[T]], error) {
-	return committer[T]{s.to}, nil
+	return committer[T](s), nil
 }
 
 var _ connector.Sink[int, connector.None, Committable[int]] = Sink[int]{}

@@ -73,6 +73,7 @@ func TestBroken(t *testing.T) {
 }
 
 func testBrokenSource(t *testing.T, how string) {
+	t.Helper()
 	want := make([]int64, 3000)
 	for i := range want {
 		want[i] = int64(i)
@@ -87,6 +88,7 @@ func testBrokenSource(t *testing.T, how string) {
 }
 
 func testBrokenSink(t *testing.T, how string) {
+	t.Helper()
 	connectortest.Sink(t, connectortest.SinkConfig[int, connector.None, rowsOf]{
 		New: func(*testing.T) connectortest.Place[int, connector.None, rowsOf] {
 			s := &brokenSink{how: how, done: map[string]bool{}}

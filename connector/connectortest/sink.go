@@ -36,6 +36,7 @@ type Place[T, W, C any] struct {
 // Sink checks that what is visible is exactly what was committed, whatever fails between any two steps. A sink without
 // a committer is held to at least once: whatever was written before a checkpoint is visible.
 func Sink[T, W, C any](t *testing.T, c SinkConfig[T, W, C]) {
+	t.Helper()
 	if c.Key == nil {
 		c.Key = keyOf[T]
 	}
@@ -101,6 +102,7 @@ func Sink[T, W, C any](t *testing.T, c SinkConfig[T, W, C]) {
 
 // run runs a scenario in a bubble.
 func (c SinkConfig[T, W, C]) run(t *testing.T, name string, f func(r *sinkRun[T, W, C])) {
+	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := c.start(t)

@@ -27,15 +27,18 @@ type SourceConfig[T any, S connector.Split, E any] struct {
 // Source checks that each record is read exactly once whatever fails, and that the reader keeps its contract: it never
 // blocks, wakes the task, and leaves no goroutine behind.
 func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, E]) {
+	t.Helper()
 	if c.Key == nil {
 		c.Key = keyOf[T]
 	}
 	scenario := func(name string, f func(t *testing.T)) {
+		t.Helper()
 		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 	}
 	for _, readers := range []int{1, 3} {
 		for _, rows := range []int{1, 7, element.MaxRows} {
 			scenario(fmt.Sprintf("read by %d in batches of %d", readers, rows), func(t *testing.T) {
+				t.Helper()
 				j := c.start(t, readers, rows)
 				j.finish()
 			})
@@ -43,6 +46,7 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 	}
 	for _, readers := range [][2]int{{1, 1}, {1, 3}, {2, 3}, {3, 1}} {
 		scenario(fmt.Sprintf("restore after each poll, from %d to %d readers", readers[0], readers[1]), func(t *testing.T) {
+			t.Helper()
 			c.afterEachPoll(t, readers[0], func(j *jobRun[T, S, E], cut int) {
 				cp := j.checkpoint()
 				j.polls(cut % 5) // read beyond the checkpoint, and lost
@@ -51,6 +55,7 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 		})
 	}
 	scenario("a reader fails after each poll", func(t *testing.T) {
+		t.Helper()
 		c.afterEachPoll(t, 2, func(j *jobRun[T, S, E], cut int) {
 			cp := j.checkpoint()
 			j.polls(cut % 7)
@@ -58,9 +63,11 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 		})
 	})
 	scenario("a reader fails without a checkpoint", func(t *testing.T) {
+		t.Helper()
 		c.afterEachPoll(t, 2, func(j *jobRun[T, S, E], cut int) { j.failReader(nil, cut%2) })
 	})
 	scenario("the enumerator is restored beside living readers", func(t *testing.T) {
+		t.Helper()
 		c.afterEachPoll(t, 2, func(j *jobRun[T, S, E], cut int) {
 			cp := j.checkpoint()
 			j.polls(cut % 7)
@@ -68,9 +75,11 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 		})
 	})
 	scenario("the enumerator is replaced without a checkpoint", func(t *testing.T) {
+		t.Helper()
 		c.afterEachPoll(t, 2, func(j *jobRun[T, S, E], _ int) { j.replaceEnumerator(nil) })
 	})
 	scenario("an enumerator is restored beside readers, then everything from a checkpoint", func(t *testing.T) {
+		t.Helper()
 		c.afterEachPoll(t, 2, func(j *jobRun[T, S, E], cut int) {
 			cp := j.checkpoint()
 			j.polls(cut % 7)
@@ -82,6 +91,7 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 	})
 	scenario("a reader without splits", c.withoutSplits)
 	scenario("closed in the middle", func(t *testing.T) {
+		t.Helper()
 		j := c.start(t, 2, 3)
 		j.polls(3)
 		j.close()
@@ -90,6 +100,7 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 
 // afterEachPoll runs the source again and again, lets fault happen after one more poll each time, and reads to the end.
 func (c SourceConfig[T, S, E]) afterEachPoll(t *testing.T, readers int, fault func(j *jobRun[T, S, E], cut int)) {
+	t.Helper()
 	const runs = 40
 	rows := max(1, len(c.Want)/20)
 	for cut := range runs {
@@ -105,6 +116,7 @@ func (c SourceConfig[T, S, E]) afterEachPoll(t *testing.T, readers int, fault fu
 
 // withoutSplits checks a reader that gets nothing to read.
 func (c SourceConfig[T, S, E]) withoutSplits(t *testing.T) {
+	t.Helper()
 	rt := NewRuntime(0, 1, 1)
 	r, err := c.New(t).NewReader(t.Context(), rt)
 	if err != nil {

@@ -212,7 +212,7 @@ func (c cutter) search(in *stream, from, least, size int64) (int64, error) {
 			if len(buf) >= recordBytesMax {
 				return 0, fmt.Errorf("record at byte %d is longer than %d bytes", from+used, recordBytesMax)
 			}
-			buf = append(buf, make([]byte, len(buf))...)
+			buf = slices.Concat(buf, make([]byte, len(buf)))
 		}
 		n, err := in.body.Read(buf[fill:])
 		if err != nil && !errors.Is(err, io.EOF) {

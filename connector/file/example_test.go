@@ -56,7 +56,7 @@ func ExampleSink_Probe() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	out := file.CSVSink[Flight](filepath.Join(dir, "out"))
 	fmt.Println(out.Probe(context.Background(), "monday"))
 	fmt.Println(out.Probe(context.Background(), "tuesday") != nil)

@@ -28,11 +28,13 @@ func TestProbe(t *testing.T) {
 		"empty marker":          {map[string]string{".weir-run": ""}, "is empty", []string{".weir-run"}},
 		"results of another run": {
 			map[string]string{"part-old-0-1-0.csv": "", ".part-old-0-1-1.csv.pending": "", "part-x.csv": ""},
-			"2 files, .part-old-0-1-1.csv.pending for one", []string{".weir-run", "part-x.csv"},
+			"2 files, .part-old-0-1-1.csv.pending for one",
+			[]string{".weir-run", "part-x.csv"},
 		},
 		"marker and results": {
 			map[string]string{".weir-run": "old", "part-old-0-1-0.txt": "", ".part-old-0-1-1.csv.inprogress": "", "notes": ""},
-			"run old, 2 files", []string{".weir-run", "notes"},
+			"run old, 2 files",
+			[]string{".weir-run", "notes"},
 		},
 	} {
 		for _, overwrite := range []bool{false, true} {

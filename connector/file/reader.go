@@ -72,7 +72,7 @@ type scanner[T any] struct {
 // fetch appends records of s to b until it is full.
 func (sc *scanner[T]) fetch(ctx context.Context, s *Split, b *element.Batch[T]) error {
 	if sc.in == nil || sc.at.Path != s.Path || sc.at.From != s.From {
-		if err := errors.Join(sc.close(), sc.open(s)); err != nil {
+		if err := errors.Join(sc.close(), sc.open(ctx, s)); err != nil {
 			return fmt.Errorf("read %s: %w", s.Path, err)
 		}
 	}
@@ -158,12 +158,13 @@ func (sc *scanner[T]) fill(ctx context.Context, s *Split) error {
 	for tries := 0; ; tries++ {
 		n, err := sc.in.body.Read(room)
 		sc.w, sc.off = sc.w+n, sc.off+int64(n)
+		end := errors.Is(err, io.EOF)
 		switch {
-		case err != nil && !errors.Is(err, io.EOF):
+		case err != nil && !end:
 			return err
-		case errors.Is(err, io.EOF) && sc.off < s.To:
+		case end && sc.off < s.To:
 			return fmt.Errorf("ends at byte %d, before it had %d: the file shrank", sc.off, s.To)
-		case err != nil || sc.off == s.To:
+		case end || sc.off == s.To:
 			sc.last = true
 			return nil
 		case n > 0:
@@ -175,21 +176,21 @@ func (sc *scanner[T]) fill(ctx context.Context, s *Split) error {
 }
 
 // open opens the file of s, reads its head and moves to the position of s.
-func (sc *scanner[T]) open(s *Split) error {
+func (sc *scanner[T]) open(ctx context.Context, s *Split) error {
 	in, err := sc.tree.stream(s.Path)
 	if err != nil {
 		return err
 	}
 	sc.in, sc.at = in, *s
 	sc.r, sc.w, sc.off, sc.last, sc.counted = 0, 0, 0, false, 0
-	if err := sc.head(s); err != nil {
+	if err := sc.head(ctx, s); err != nil {
 		return err
 	}
 	return sc.moveTo(s.Pos)
 }
 
 // head lets the decoder read what precedes the records.
-func (sc *scanner[T]) head(s *Split) error {
+func (sc *scanner[T]) head(ctx context.Context, s *Split) error {
 	if sc.dec.Headless() {
 		return nil
 	}
@@ -211,7 +212,7 @@ func (sc *scanner[T]) head(s *Split) error {
 			}
 			return nil
 		}
-		if err := sc.fill(context.Background(), &top); err != nil {
+		if err := sc.fill(ctx, &top); err != nil {
 			return err
 		}
 	}

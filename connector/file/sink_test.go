@@ -378,7 +378,8 @@ type failingJob struct {
 	committables []Pending
 }
 
-func (j *failingJob) run(t *testing.T) (err error) {
+func (j *failingJob) run(t *testing.T) error {
+	t.Helper()
 	c, err := j.sink.NewCommitter(t.Context())
 	if err != nil {
 		return err

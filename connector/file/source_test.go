@@ -189,7 +189,7 @@ func TestAFileIsReadAsItWasListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer closed(t, r)
 	if err := r.Add([]Split{{Path: path, To: 4}}); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func readSplit[T any](t *testing.T, src Source[T], s Split) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer closed(t, r)
 	if err := r.Add([]Split{s}); err != nil {
 		t.Fatal(err)
 	}

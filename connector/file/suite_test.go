@@ -102,8 +102,16 @@ func zst(t testing.TB, text string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
+	defer closed(t, w)
 	return w.EncodeAll([]byte(text), nil)
+}
+
+// closed closes at the end of a test.
+func closed(t testing.TB, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
 }
 
 // flightFiles spreads rows over files, plain and compressed.
@@ -227,9 +235,11 @@ func TestSinks(t *testing.T) {
 }
 
 func sinkSuite[T any](t *testing.T, sink Sink[T], row func(int) T, key func(*T) string) {
+	t.Helper()
 	type place = connectortest.Place[T, connector.None, Pending]
 	connectortest.Sink(t, connectortest.SinkConfig[T, connector.None, Pending]{
 		New: func(t *testing.T) place {
+			t.Helper()
 			d := newMemDisk()
 			sink.disk = d
 			return place{
@@ -286,7 +296,7 @@ func readAllAs[T any](t testing.TB, src Source[T], rt *connectortest.Runtime) (r
 	if err != nil {
 		return nil, nil, err
 	}
-	defer r.Close()
+	defer closed(t, r)
 	if err := enum.ReaderReady(0); err != nil {
 		return nil, nil, err
 	}

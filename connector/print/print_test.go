@@ -11,7 +11,7 @@ import (
 
 	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/connector/connectortest"
-	"github.com/weir-stream/weir/connector/print"
+	printer "github.com/weir-stream/weir/connector/print"
 	"github.com/weir-stream/weir/element"
 )
 
@@ -21,7 +21,7 @@ func TestSink(t *testing.T) {
 		New: func(*testing.T) connectortest.Place[string, connector.None, connector.None] {
 			var out bytes.Buffer
 			return connectortest.Place[string, connector.None, connector.None]{
-				Sink: print.New[string]().To(&out),
+				Sink: printer.New[string]().To(&out),
 				Visible: func() []string {
 					var rows []string
 					for line := range strings.Lines(out.String()) {
@@ -62,7 +62,7 @@ func (c *calls) Write(p []byte) (int, error) {
 
 func TestBatchIsOneCallOfWholeLines(t *testing.T) {
 	var out calls
-	sink := print.New[pair]().To(&out)
+	sink := printer.New[pair]().To(&out)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		w, err := sink.NewWriter(t.Context(), connectortest.NewRuntime(i, 4, 1), nil)
@@ -92,7 +92,7 @@ func TestBatchIsOneCallOfWholeLines(t *testing.T) {
 
 func TestOneSubtaskHasNoPrefixAndErrorsShow(t *testing.T) {
 	out := calls{fail: errors.New("pipe closed")}
-	w, err := print.New[pair]().To(&out).NewWriter(t.Context(), connectortest.NewRuntime(0, 1, 1), nil)
+	w, err := printer.New[pair]().To(&out).NewWriter(t.Context(), connectortest.NewRuntime(0, 1, 1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,13 +106,13 @@ func encode[T any](t testing.TB, rows ...T) string {
 	return string(text)
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestEveryKindOfField(t *testing.T) {
 	at := time.Date(2013, 1, 1, 10, 15, 0, 500_000_000, time.UTC)
 	full := everything{
-		-7, -128, 65535, math.MaxUint64, 0.1, true, "a, \"b\"\r\nc", []byte("raw"), embedded{2.5, at}, 3,
-		ptr(int32(math.MinInt32)), &at, ptr(" s "), ptr(level(4)), nil, 0,
+		-7, -128, 65535, math.MaxUint64, 0.1, true, "a, \"b\"\r\nc", []byte("raw"),
+		embedded{2.5, at},
+		3,
+		new(int32(math.MinInt32)), &at, new(" s "), new(level(4)), nil, 0,
 	}
 	want := everyColumn +
 		"-7,-128,65535,18446744073709551615,0.1,true,\"a, \"\"b\"\"\r\nc\",raw,2.5,2013-01-01T10:15:00.5Z,\"L,3\"," +
@@ -279,7 +279,7 @@ func TestTypesThatAreNoRows(t *testing.T) {
 		A int `csv:"a,omitempty"`
 	}
 	_ = tagged{}.a
-	for want, make := range map[string]func() error{
+	for want, build := range map[string]func() error{
 		"records are int: want a struct":       fails[int],
 		"two fields are column A":              fails[twice],
 		"field P: a struct { X int; Y int }":   fails[nested],
@@ -290,7 +290,7 @@ func TestTypesThatAreNoRows(t *testing.T) {
 		"a map[string]int can't be a column":   fails[struct{ M map[string]int }],
 		"a []string can't be a column: embed ": fails[struct{ L []string }],
 	} {
-		if err := make(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := build(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

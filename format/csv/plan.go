@@ -63,11 +63,11 @@ func plan[T any](text reflect.Type) ([]field, error) {
 	}
 	seen := map[string]bool{}
 	for _, f := range fields {
-		if key := strings.ToLower(f.name); seen[key] {
+		key := strings.ToLower(f.name)
+		if seen[key] {
 			return nil, fmt.Errorf("csv: %v: two fields are column %s", t, f.name)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 	}
 	return fields, nil
 }
