@@ -39,8 +39,7 @@ func Source[T any, S connector.Split, E any](t *testing.T, c SourceConfig[T, S, 
 		for _, rows := range []int{1, 7, element.MaxRows} {
 			scenario(fmt.Sprintf("read by %d in batches of %d", readers, rows), func(t *testing.T) {
 				t.Helper()
-				j := c.start(t, readers, rows)
-				j.finish()
+				c.start(t, readers, rows).finish()
 			})
 		}
 	}
