@@ -106,6 +106,7 @@ func (t *subtask) wireOutput(e *graph.JobEdge) error {
 	}
 	out, port := e.Stream.NewOutput(graph.OutputConfig{
 		Senders: p.Senders(), Subtask: t.config.Subtask, KeyGroups: e.To.MaxParallelism, RowsMax: t.config.RowsMax,
+		Partitioning: e.Stream.Partitioning,
 	})
 	t.outputs = append(t.outputs, out)
 	return t.link(e.Stream, port)

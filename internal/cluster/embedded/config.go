@@ -4,11 +4,11 @@ package embedded
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/weir-stream/weir/internal/checkpoint/statefile"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/task"
 	"github.com/weir-stream/weir/internal/taskmanager/executor"
@@ -34,9 +34,9 @@ type Config struct {
 	StartTask func(task.Config) task.Task
 	// NewExchange makes the exchange of a TaskManager; by default one of the Network.
 	NewExchange func(taskManager string) (Exchange, error)
-	// NewStorage makes the state storage of a task over what is stored of its run; required. It does no I/O.
+	// NewStorage makes the state storage of a task over what is stored of its run, without I/O; by default one of files.
 	NewStorage func(*storage.Run, executor.StorageRequest) (task.StateStorage, error)
-	// Verify checks state files before a restore; nil looks at their sizes only.
+	// Verify checks state files before a restore; by default every byte of them.
 	Verify storage.Verify
 	// Heartbeat is the time between two, 1 s by default; HeartbeatTimeout, 5 heartbeats by default, is how long a
 	// TaskManager may be silent.
@@ -54,6 +54,12 @@ func (c Config) withDefaults() Config {
 	c.Network = cmp.Or(c.Network, "local")
 	if c.StartTask == nil {
 		c.StartTask = task.Start
+	}
+	if c.NewStorage == nil {
+		c.NewStorage = newStateFiles
+	}
+	if c.Verify == nil {
+		c.Verify = statefile.Verify
 	}
 	c.SlotsPerTaskManager = cmp.Or(c.SlotsPerTaskManager, 1)
 	if c.Logger == nil {
@@ -74,8 +80,6 @@ func (c Config) validate() error {
 		return fmt.Errorf("embedded: HeartbeatTimeout %v with Heartbeat %v: want at least two", c.HeartbeatTimeout, c.Heartbeat)
 	case c.Network != "local" && c.Network != "tcp" && c.Network != "unix":
 		return fmt.Errorf("embedded: Network %q: want local, tcp or unix", c.Network)
-	case c.NewStorage == nil:
-		return errors.New("embedded: want NewStorage")
 	}
 	return nil
 }

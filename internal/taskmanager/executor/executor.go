@@ -84,8 +84,7 @@ func (x *Executor) Tick(now time.Time) {
 	}
 	for _, id := range x.core.Live() {
 		if r := x.tasks[id]; r != nil {
-			p := r.task.Progress()
-			x.core.Observe(id, p.Ready, p.Splits, metricsOf(r.task.Metrics()))
+			x.observe(id, r)
 		}
 	}
 	x.core.Tick(now)
@@ -241,9 +240,16 @@ func (x *Executor) changed(id int64, s task.Status, err error) {
 	}
 }
 
+// observe notes what a task has come to, for the next report.
+func (x *Executor) observe(id int64, r *running) {
+	p := r.task.Progress()
+	x.core.Observe(id, p.Ready, p.Splits, metricsOf(r.task.Metrics()))
+}
+
 // ended reports how a task ended, now that nothing of it is left.
 func (x *Executor) ended(id int64, r *running) {
 	delete(x.tasks, id)
+	x.observe(id, r)
 	text, kind := "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED
 	state := stateOf(r.state)
 	switch {

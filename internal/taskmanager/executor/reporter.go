@@ -88,6 +88,9 @@ func metricsOf(m task.Metrics) *weirpb.TaskMetrics {
 		if o.Metrics != nil {
 			w.RecordsIn, w.RecordsOut = o.Metrics.RecordsIn.Load(), o.Metrics.RecordsOut.Load()
 			w.LateDropped, w.Watermark = o.Metrics.LateDropped.Load(), o.Metrics.Watermark.Load()
+			if holder := o.Metrics.Holder.Load(); holder != nil {
+				w.Holder = clean(*holder)
+			}
 			w.Counters, w.Gauges = cleanKeys(o.Metrics.Counters()), cleanKeys(o.Metrics.Gauges())
 		}
 		t.Operators = append(t.Operators, w)
