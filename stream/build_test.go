@@ -13,6 +13,7 @@ import (
 	"github.com/weir-stream/weir/connector/generator"
 	"github.com/weir-stream/weir/state"
 	"github.com/weir-stream/weir/stream"
+	"github.com/weir-stream/weir/window"
 )
 
 type event struct {
@@ -98,6 +99,16 @@ func TestBuildErrors(t *testing.T) {
 			events(env)
 			return nil
 		}, []string{"events", "not read"}},
+		"window without event time": {func(env *stream.Env) error {
+			events(env).Filter(func(*event) bool { return true }).KeyBy(key).Window(window.Tumbling(time.Minute)).
+				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
+			return nil
+		}, []string{`Window "sum"`, "no event time", `source "events"`}},
+		"window of no size": {func(env *stream.Env) error {
+			events(env).KeyBy(key).Window(window.Assigner{}).
+				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
+			return nil
+		}, []string{`Window "sum"`, "positive"}},
 		"nil function": {func(env *stream.Env) error {
 			events(env).Filter(nil).To("out", sink[event]())
 			return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/operator"
+	"github.com/weir-stream/weir/window"
 )
 
 // base is what every context gives. A context is valid during the call.
@@ -71,6 +72,24 @@ func (c *Ctx[K]) DeleteProcessingTimer(at time.Time) { c.k.DeleteProcessingTimer
 
 // Timer is a timer that fired: its time At, and whether it was one of Processing time.
 type Timer = operator.Timer
+
+// WindowCtx is the context of a window that fires; it knows key and window.
+type WindowCtx[K comparable] struct {
+	base
+	w *operator.WindowContext[K]
+}
+
+func windowCtx[K comparable](w *operator.WindowContext[K]) *WindowCtx[K] {
+	return &WindowCtx[K]{base{w.Context}, w}
+}
+
+// Key returns the key of the window.
+func (c *WindowCtx[K]) Key() K { return c.w.Key() }
+
+// Window returns the window.
+func (c *WindowCtx[K]) Window() window.Window {
+	return window.Window{Start: timeOf(c.w.Start()), End: timeOf(c.w.End())}
+}
 
 // RuntimeContext is what a function may know of its subtask.
 type RuntimeContext struct{ rt *operator.Runtime }

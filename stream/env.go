@@ -90,6 +90,7 @@ func (e *Env) finish() {
 	if len(e.graph.Nodes) == 0 && len(e.errs) == 0 {
 		e.fail("job %q describes no steps", e.graph.Name)
 	}
+	e.checkTime()
 	used := make([]bool, len(e.graph.Nodes))
 	for _, edge := range e.graph.Edges {
 		used[edge.From] = true

@@ -1,0 +1,177 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package streamtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/connector/collect"
+	"github.com/weir-stream/weir/internal/cluster/embedded"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/stream"
+)
+
+// Option changes a whole job for its test.
+type Option interface{ apply(j *job) }
+
+type option func(j *job)
+
+func (o option) apply(j *job) { o(j) }
+
+// job is what the options make of a run.
+type job struct {
+	setup       stream.Setup
+	parallelism int
+	kills       []kill
+	gate        *gate
+}
+
+type kill struct {
+	uid   stream.UID
+	after int64
+}
+
+// Source replaces the source of that uid by rows; another type is an error of build.
+func Source[T any](uid stream.UID, rows ...T) Option {
+	return option(func(j *job) {
+		j.setup.Replace = append(j.setup.Replace, stream.ReplaceSource(uid, rowSource[T]{rows, j.gate}))
+	})
+}
+
+// Collected replaces a sink and keeps what was committed.
+type Collected[T any] struct {
+	uid  stream.UID
+	rows *collect.Collector[T]
+}
+
+// Collect replaces the sink of that uid. T appears in no argument: Collect[Spend]("out").
+func Collect[T any](uid stream.UID) *Collected[T] { return &Collected[T]{uid, collect.New[T]()} }
+
+func (c *Collected[T]) apply(j *job) {
+	j.setup.Replace = append(j.setup.Replace, stream.ReplaceSink(c.uid, c.rows.Sink()))
+}
+
+// Rows returns what was committed, in the order of its rendering, which repeats.
+func (c *Collected[T]) Rows() []T { return sorted(c.rows.Rows()) }
+
+// Args gives values to Env.Flag.
+func Args(args ...string) Option {
+	return option(func(j *job) { j.setup.Args = append(j.setup.Args, args...) })
+}
+
+// Parallelism runs the job at n over n TaskManagers; 1 by default.
+func Parallelism(n int) Option { return option(func(j *job) { j.parallelism = n }) }
+
+// Kill makes subtask 0 of a step fail once, right after the given checkpoint completed; checkpoints count from 1. Sources
+// put in by Source hold back half of their rows until then.
+func Kill(uid stream.UID, afterCheckpoint int64) Option {
+	return option(func(j *job) { j.kills = append(j.kills, kill{uid, afterCheckpoint}) })
+}
+
+// jobTimeout ends a test whose job does not end.
+const jobTimeout = time.Minute
+
+// Run runs a job on a cluster of its own within the test, until it has finished.
+func Run(t testing.TB, build weir.Build, opts ...Option) {
+	t.Helper()
+	j := &job{setup: stream.Setup{Name: t.Name()}, parallelism: 1, gate: &gate{}}
+	for _, o := range opts {
+		o.apply(j)
+	}
+	if len(j.kills) == 0 {
+		j.gate.open()
+	}
+	sg, err := stream.Describe(j.setup, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(j.kills) > 0 && sg.Checkpoints.Interval == 0 {
+		sg.Checkpoints.Interval = time.Millisecond
+	}
+	jg, err := graph.Build(sg, graph.Options{Parallelism: j.parallelism})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), jobTimeout)
+	defer cancel()
+	if err := j.run(ctx, jg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (j *job) run(ctx context.Context, g *graph.JobGraph) (err error) {
+	c, err := embedded.Start(embedded.Config{
+		TaskManagers:        j.parallelism,
+		SlotsPerTaskManager: (g.SlotsNeeded() + j.parallelism - 1) / j.parallelism,
+		Heartbeat:           heartbeat,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	running, err := c.Submit(ctx, g, embedded.RunOptions{})
+	if err != nil {
+		return err
+	}
+	for _, k := range j.kills {
+		if err := k.strike(ctx, c, running, g); err != nil {
+			return err
+		}
+	}
+	j.gate.open()
+	result, err := running.Wait(ctx)
+	if err != nil {
+		return fmt.Errorf("the job has not ended after %v: %w", jobTimeout, err)
+	}
+	if result.Status != "FINISHED" {
+		return fmt.Errorf("the job ended as %s: %s", result.Status, result.Error)
+	}
+	return nil
+}
+
+// heartbeat is short, so that tests see figures and failures soon.
+const heartbeat = 20 * time.Millisecond
+
+// errKilled is the failure that Kill injects.
+var errKilled = errors.New("killed by the test")
+
+// strike waits for the checkpoint and fails the step.
+func (k kill) strike(ctx context.Context, c *embedded.Cluster, j *embedded.Job, g *graph.JobGraph) error {
+	subtask, ok := find(g, k.uid)
+	if !ok {
+		return fmt.Errorf("kill %q: no step has that uid", k.uid)
+	}
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		d, err := j.Status(ctx)
+		if err != nil {
+			return fmt.Errorf("kill %q: the job ended before checkpoint %d: %w", k.uid, k.after, err)
+		}
+		if last := d.Checkpoints.LatestCompleted; last != nil && last.ID >= k.after && c.FailTask(ctx, j.ID(), subtask, errKilled) {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("kill %q: checkpoint %d did not complete: %w", k.uid, k.after, context.Cause(ctx))
+		}
+	}
+}
+
+// find returns the first subtask of the vertex that holds a step.
+func find(g *graph.JobGraph, uid stream.UID) (graph.SubtaskID, bool) {
+	for _, v := range g.Vertices {
+		for _, n := range v.Nodes {
+			if n.UID == string(uid) {
+				return graph.SubtaskID{Vertex: v.Index}, true
+			}
+		}
+	}
+	return graph.SubtaskID{}, false
+}
