@@ -1,0 +1,124 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package weir
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/weir-stream/weir/internal/cluster/embedded"
+	"github.com/weir-stream/weir/internal/graph"
+)
+
+// launch starts a cluster for one job, submits it, and has a goroutine end the cluster with the job.
+func launch(ctx context.Context, sg *graph.StreamGraph, s settings, o Options) (*Handle, error) {
+	s.apply(sg)
+	cores := runtime.GOMAXPROCS(0)
+	options := graph.Options{Parallelism: cmp.Or(s.parallelism, cores), DisableChaining: s.noChaining}
+	jg, err := graph.Build(sg, options)
+	if err != nil {
+		return nil, fmt.Errorf("job %q: %w", sg.Name, err)
+	}
+	managers := cmp.Or(o.TaskManagers, s.taskManagers, 1)
+	enough := max(cores, (jg.SlotsNeeded()+managers-1)/managers)
+	cluster, err := embedded.Start(embedded.Config{
+		TaskManagers:        managers,
+		SlotsPerTaskManager: cmp.Or(o.Slots, s.slots, enough),
+		CheckpointDir:       absolute(o.CheckpointDir),
+		MemoryBytes:         o.MemoryBytes,
+		Logger:              o.Logger,
+		BufferTimeout:       s.bufferTimeout,
+		Network:             s.network,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h, err := submit(ctx, cluster, sg, options, embedded.RunOptions{
+		Restore: restorePath(o.Restore), AllowNonRestoredState: o.AllowNonRestoredState,
+	})
+	if err != nil {
+		return nil, errors.Join(err, cluster.Close())
+	}
+	go h.supervise(ctx) // Owner: the job, at whose end it closes done
+	return h, nil
+}
+
+// submit builds the job graph with the key groups of the state that it starts from, and submits it.
+func submit(
+	ctx context.Context, c *embedded.Cluster, sg *graph.StreamGraph, options graph.Options, run embedded.RunOptions,
+) (*Handle, error) {
+	groups, err := c.KeyGroups(ctx, sg.Checkpoints.Dir, run)
+	if err != nil {
+		return nil, err
+	}
+	options.KeyGroups = groups
+	jg, err := graph.Build(sg, options)
+	if err != nil {
+		return nil, fmt.Errorf("job %q: %w", sg.Name, err)
+	}
+	job, err := c.Submit(ctx, jg, run)
+	if err != nil {
+		return nil, err
+	}
+	return &Handle{graph: jg, cluster: c, job: job, done: make(chan struct{})}, nil
+}
+
+// supervise cancels the job at the end of ctx, and ends the cluster when the job has ended.
+func (h *Handle) supervise(ctx context.Context) {
+	defer close(h.done)
+	result, err := h.job.Wait(ctx)
+	if err != nil { // ctx has ended
+		h.job.Cancel()
+		result, err = h.job.Wait(context.WithoutCancel(ctx))
+	}
+	h.last = h.details(context.WithoutCancel(ctx))
+	h.result = result
+	h.err = errors.Join(err, outcome(result), h.cluster.Close())
+}
+
+// outcome is the error that Wait returns for a result.
+func outcome(r embedded.Result) error {
+	switch r.Status {
+	case "FINISHED", "SUSPENDED":
+		if r.Error != "" {
+			return errors.New(r.Error)
+		}
+		return nil
+	case "CANCELED":
+		return ErrCanceled
+	default:
+		return fmt.Errorf("job %s: %s", r.Status, cmp.Or(r.Error, "no cause is known"))
+	}
+}
+
+// latest is the Restore that continues the newest run.
+const latest = "latest"
+
+func restorePath(restore string) string {
+	if restore == latest {
+		return latest
+	}
+	return absolute(restore)
+}
+
+// absolute joins a relative path to the working directory; empty stays empty.
+func absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(workingDir(), path)
+}
+
+// workingDir is where the process runs; empty, which leaves paths relative, where that is unknown.
+func workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return dir
+}
