@@ -83,6 +83,24 @@ func TestAbortedStopGoesOn(t *testing.T) {
 	})
 }
 
+// TestLostAbortOfStop commits a newer checkpoint: the stop must have been aborted.
+func TestLostAbortOfStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJob(t, &numbers{spans: 4, spanSize: 200, pace: time.Millisecond})
+		m := j.start(2, nil)
+		defer m.close()
+		m.running()
+		m.pass(20 * time.Millisecond)
+		c := m.trigger(stop)
+		m.until("acknowledgements", func() bool { return m.acknowledged(c) })
+		if c := m.checkpoint(0); !c.completed {
+			t.Fatal(c.declined)
+		}
+		m.finish()
+		j.expectRows(800)
+	})
+}
+
 // TestAbortedDrainEnds aborts a stop whose end of time is out: there is nothing to go on with.
 func TestAbortedDrainEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
