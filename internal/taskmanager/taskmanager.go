@@ -187,7 +187,7 @@ func (t *TaskManager) endJob(job string) {
 func (t *TaskManager) Tick(now time.Time) {
 	t.slots.Tick(now)
 	for _, job := range t.order {
-		t.executors[job].Tick(now)
+		t.executors[job].Tick(now, t.slots.Of(job))
 	}
 	t.perform()
 }

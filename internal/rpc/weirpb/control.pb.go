@@ -1766,11 +1766,13 @@ func (x *OperatorMetrics) GetGauges() map[string]float64 {
 // ExecutorReport is the heartbeat of an executor to its JobMaster: all its attempts, and the acknowledgements that no
 // outcome has answered yet.
 type ExecutorReport struct {
-	state         protoimpl.MessageState   `protogen:"open.v1"`
-	TaskManager   string                   `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
-	Incarnation   string                   `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Tasks         []*TaskStatus            `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	Acknowledged  []*AcknowledgeCheckpoint `protobuf:"bytes,4,rep,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	state        protoimpl.MessageState   `protogen:"open.v1"`
+	TaskManager  string                   `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
+	Incarnation  string                   `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Tasks        []*TaskStatus            `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	Acknowledged []*AcknowledgeCheckpoint `protobuf:"bytes,4,rep,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// allocations are the slots of the TaskManager that are offered to the job or held by it: others are lost.
+	Allocations   []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1829,6 +1831,13 @@ func (x *ExecutorReport) GetTasks() []*TaskStatus {
 func (x *ExecutorReport) GetAcknowledged() []*AcknowledgeCheckpoint {
 	if x != nil {
 		return x.Acknowledged
+	}
+	return nil
+}
+
+func (x *ExecutorReport) GetAllocations() []string {
+	if x != nil {
+		return x.Allocations
 	}
 	return nil
 }
@@ -2626,12 +2635,13 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a9\n" +
 	"\vGaugesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xc6\x01\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xe8\x01\n" +
 	"\x0eExecutorReport\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12*\n" +
 	"\x05tasks\x18\x03 \x03(\v2\x14.weir.rpc.TaskStatusR\x05tasks\x12C\n" +
-	"\facknowledged\x18\x04 \x03(\v2\x1f.weir.rpc.AcknowledgeCheckpointR\facknowledged\"\x8e\x02\n" +
+	"\facknowledged\x18\x04 \x03(\v2\x1f.weir.rpc.AcknowledgeCheckpointR\facknowledged\x12 \n" +
+	"\vallocations\x18\x05 \x03(\tR\vallocations\"\x8e\x02\n" +
 	"\x15AcknowledgeCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x03R\n" +

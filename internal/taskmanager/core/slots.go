@@ -81,6 +81,17 @@ func (s *Slots) Take() []Action {
 // Slots returns a copy of the table.
 func (s *Slots) Slots() []Slot { return slices.Clone(s.slots) }
 
+// Of lists the allocations that are offered to a job or held by it.
+func (s *Slots) Of(job string) []string {
+	var ids []string
+	for i := range s.slots {
+		if s.slots[i].State != Free && s.slots[i].Job == job {
+			ids = append(ids, s.slots[i].Allocation)
+		}
+	}
+	return ids
+}
+
 // Admit reports whether the epoch of a message from a JobMaster is the highest seen of its job, and remembers it.
 func (s *Slots) Admit(e *weirpb.Envelope) bool { return s.fence.Admit(e.GetJobId(), e.GetEpoch()) }
 

@@ -77,8 +77,8 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 	x.perform()
 }
 
-// Tick sends a report if it is due.
-func (x *Executor) Tick(now time.Time) {
+// Tick sends a report if it is due. allocations are the job's slots.
+func (x *Executor) Tick(now time.Time, allocations []string) {
 	if now.Before(x.core.Next()) {
 		return
 	}
@@ -87,7 +87,7 @@ func (x *Executor) Tick(now time.Time) {
 			x.observe(id, r)
 		}
 	}
-	x.core.Tick(now)
+	x.core.Tick(now, allocations)
 	x.perform()
 }
 

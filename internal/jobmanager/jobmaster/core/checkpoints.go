@@ -57,9 +57,6 @@ func (m *Master) tell(e coordinator.Event) { m.checks.events = append(m.checks.e
 // stepCheckpoints tells the coordinator what happened, and does what it decides.
 func (m *Master) stepCheckpoints(now time.Time) bool {
 	m.tellTasks()
-	if at := m.checks.coordinator.Deadline(); !at.IsZero() && !now.Before(at) {
-		m.tell(coordinator.Tick{})
-	}
 	changed := len(m.checks.events) > 0
 	for len(m.checks.events) > 0 {
 		e := m.checks.events[0]
@@ -200,6 +197,10 @@ func (m *Master) trigger(a coordinator.Trigger) {
 			m.send(id, &weirpb.Envelope{Body: &weirpb.Envelope_TriggerCheckpoint{TriggerCheckpoint: to}})
 		}
 	}
+	for _, s := range m.sources {
+		s.triggered(a.ID)
+	}
+	m.sendHeld()
 }
 
 // acknowledged takes a task's part of a checkpoint.
@@ -253,6 +254,7 @@ func (m *Master) aborted(id int64) {
 		s.forget(id)
 	}
 	m.decidedAbout(id)
+	m.sendHeld()
 }
 
 func (m *Master) decidedAbout(id int64) {

@@ -68,9 +68,10 @@ type execution struct {
 	since           time.Time
 	// allocation and taskManager are set from SCHEDULED on.
 	allocation, taskManager string
-	// seen tells that a report has shown the attempt: from then on, one without it means that it is lost.
-	seen bool
-	// message is the sequence of the heartbeat interval in which it was deployed last.
+	// seen tells that a message has shown the attempt, shown is the sequence of the last: a later report without it means
+	// that it is lost. deployedAt is when it was deployed last.
+	seen       bool
+	shown      int64
 	deployedAt time.Time
 	// inputsEnded tells that all input has ended; the task waits for its last output to be committed.
 	inputsEnded bool

@@ -64,7 +64,7 @@ var jobSuccessors = [...][]JobStatus{
 	JobReconciling:  {JobRunning, JobCreated, JobRestarting, JobFailing, JobCancelling, JobFinished, JobSuspended},
 	JobCreated:      {JobRunning, JobFailing, JobCancelling, JobSuspended},
 	JobRunning:      {JobRestarting, JobFailing, JobCancelling, JobFinished, JobSuspended},
-	JobRestarting:   {JobRunning, JobFailing, JobCancelling, JobSuspended},
+	JobRestarting:   {JobRunning, JobFailing, JobCancelling, JobFinished, JobSuspended},
 	JobFailing:      {JobFailed},
 	JobCancelling:   {JobCanceled, JobFailing, JobFailed},
 	JobFinished:     {},

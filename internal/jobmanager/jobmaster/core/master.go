@@ -47,12 +47,16 @@ type Master struct {
 	checks  checks
 	// endingAt is when tasks are canceled that did not end by themselves after the last checkpoint.
 	endingAt time.Time
+	// suspending tells that a Suspend was asked for.
+	suspending bool
 	// needsVersion numbers the declarations of needs; nextHeartbeat is when the next goes out.
 	needsVersion  int64
 	nextHeartbeat time.Time
 	// unmet is what the ResourceManager said about our needs last.
-	unmet   int32
-	actions []Action
+	unmet int32
+	// advanced is the time of the last event: all that was due then and possible is done.
+	advanced time.Time
+	actions  []Action
 }
 
 // NewMaster makes the JobMaster of a job that is not started yet.
@@ -110,10 +114,14 @@ func (m *Master) advance(now time.Time) {
 	if m.status.Ended() {
 		return
 	}
+	m.advanced = now
 	if !now.Before(m.nextHeartbeat) {
 		m.nextHeartbeat = now.Add(m.config.Heartbeat)
 		m.findLost(now)
 		m.heartbeat(now)
+	}
+	if at := m.checks.coordinator.Deadline(); !at.IsZero() && !now.Before(at) {
+		m.tell(coordinator.Tick{}) // once: what it can't do now waits for another event
 	}
 	for m.step(now) {
 	}
@@ -133,16 +141,24 @@ func (m *Master) step(now time.Time) bool {
 	return m.stepEnd(now) || changed
 }
 
-// Next is the time of the next Tick.
+// Next is the time of the next Tick. What was due at the last event and is not done yet waits for another event.
 func (m *Master) Next() time.Time {
+	var next time.Time
 	if m.status.Ended() {
-		return time.Time{}
+		return next
 	}
-	at := earliest(m.nextHeartbeat, m.endingAt)
+	add := func(at time.Time) {
+		if at.After(m.advanced) {
+			next = earliest(next, at)
+		}
+	}
+	add(m.nextHeartbeat)
+	add(m.endingAt)
 	for _, r := range m.graph.regions {
-		at = earliest(at, m.regionDeadline(r))
+		add(m.regionDeadline(r))
 	}
-	return earliest(at, m.checks.coordinator.Deadline())
+	add(m.checks.coordinator.Deadline())
+	return next
 }
 
 // earliest is the earlier of two times of which zero stands for never.

@@ -17,7 +17,7 @@ func (m *Master) Receive(e *weirpb.Envelope, now time.Time) {
 	// Offers and needs are not of an epoch: their senders learn it from the answer.
 	switch b := e.GetBody().(type) {
 	case *weirpb.Envelope_OfferSlots:
-		m.offered(b.OfferSlots, now)
+		m.offered(b.OfferSlots, e.GetSequence(), now)
 	case *weirpb.Envelope_NeedsStatus:
 		if b.NeedsStatus.GetVersion() == m.needsVersion {
 			m.unmet = b.NeedsStatus.GetMissing()
@@ -36,7 +36,7 @@ func (m *Master) receiveFromTask(e *weirpb.Envelope, now time.Time) {
 	case *weirpb.Envelope_ExecutorReport:
 		m.reported(b.ExecutorReport, e.GetSequence(), now)
 	case *weirpb.Envelope_TaskStateChanged:
-		m.taskStatus(b.TaskStateChanged.GetStatus(), e.GetFrom(), now)
+		m.taskStatus(b.TaskStateChanged.GetStatus(), e.GetFrom(), e.GetSequence(), now)
 	case *weirpb.Envelope_AcknowledgeCheckpoint:
 		m.acknowledged(b.AcknowledgeCheckpoint)
 	case *weirpb.Envelope_DeclineCheckpoint:
@@ -53,14 +53,14 @@ func (m *Master) receiveFromTask(e *weirpb.Envelope, now time.Time) {
 }
 
 // offered answers an offer of slots: those that the job has no use for are given back.
-func (m *Master) offered(o *weirpb.OfferSlots, now time.Time) {
+func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 	if tm := m.slots.managers[o.GetTaskManager()]; tm != nil && tm.incarnation != o.GetIncarnation() {
 		m.lose(tm.id, "TaskManager "+tm.id+" was started anew", now)
 	}
 	tm, _ := m.slots.heard(o.GetTaskManager(), o.GetIncarnation(), o.GetDataAddress(), now)
 	answer := &weirpb.AnswerSlots{Incarnation: tm.incarnation}
 	for _, a := range o.GetAllocations() {
-		if m.slots.offer(a.GetAllocationId(), tm.id) {
+		if m.slots.offer(a.GetAllocationId(), tm.id, sequence) {
 			answer.Accepted = append(answer.Accepted, a.GetAllocationId())
 		} else {
 			answer.Returned = append(answer.Returned, a.GetAllocationId())
@@ -86,7 +86,7 @@ func (m *Master) reported(r *weirpb.ExecutorReport, sequence int64, now time.Tim
 	shown := make(map[int64]bool, len(r.GetTasks()))
 	for _, s := range r.GetTasks() {
 		shown[s.GetAttempt()] = true
-		m.taskStatus(s, tm.id, now)
+		m.taskStatus(s, tm.id, sequence, now)
 		if x := m.graph.byAttempt[s.GetAttempt()]; x != nil {
 			m.sendAssignments(x, s.GetAssigned()+1)
 		}
@@ -97,8 +97,11 @@ func (m *Master) reported(r *weirpb.ExecutorReport, sequence int64, now time.Tim
 	for _, a := range r.GetAcknowledged() {
 		m.acknowledged(a)
 	}
+	for _, id := range m.slots.gone(tm.id, r.GetAllocations(), sequence) {
+		m.failSlot(id, now)
+	}
 	m.graph.all(func(e *execution) {
-		if e.taskManager != tm.id || !e.seen || !e.deployed() || shown[e.attempt] {
+		if e.taskManager != tm.id || !e.seen || !e.deployed() || shown[e.attempt] || sequence <= e.shown {
 			return
 		}
 		if e.state == Canceling {
@@ -109,14 +112,28 @@ func (m *Master) reported(r *weirpb.ExecutorReport, sequence int64, now time.Tim
 	})
 }
 
+// failSlot restarts what runs in a slot that is lost. The tasks may run still: they are canceled like their region.
+func (m *Master) failSlot(allocation string, now time.Time) {
+	m.graph.all(func(e *execution) {
+		if e.allocation == allocation && e.deployed() && e.state != Canceling {
+			f := Failure{
+				At: now, Task: m.graph.taskName(e), TaskManager: e.taskManager,
+				Text: "the TaskManager has taken the slot back", Kind: World,
+			}
+			m.record(f)
+			m.failRegion(m.graph.regions[m.graph.regionOf[e.vertex][e.subtask]], f, now)
+		}
+	})
+}
+
 // taskStatus takes what is reported of one attempt.
-func (m *Master) taskStatus(s *weirpb.TaskStatus, taskManager string, now time.Time) {
+func (m *Master) taskStatus(s *weirpb.TaskStatus, taskManager string, sequence int64, now time.Time) {
 	e := m.graph.byAttempt[s.GetAttempt()]
 	state, ok := stateOf(s.GetState())
 	if e == nil || !ok || e.taskManager != taskManager || !e.deployed() {
 		return
 	}
-	e.seen = true
+	e.seen, e.shown = true, max(e.shown, sequence)
 	e.inputsEnded = e.inputsEnded || s.GetInputsEnded()
 	if s.GetMetrics() != nil {
 		e.metrics = s.GetMetrics()

@@ -22,6 +22,8 @@ type slotPool struct {
 type heldSlot struct {
 	allocation, taskManager string
 	seat                    int
+	// offered is the sequence of the offer: a later report of the TaskManager has the slot, or it is lost.
+	offered int64
 }
 
 // manager is a TaskManager as its job sees it.
@@ -39,14 +41,14 @@ func newSlotPool(seats int) slotPool {
 }
 
 // offer takes a slot that is offered, if a seat is free or it is held already.
-func (p *slotPool) offer(allocation, taskManager string) bool {
+func (p *slotPool) offer(allocation, taskManager string, sequence int64) bool {
 	if h := p.held[allocation]; h != nil {
 		return h.taskManager == taskManager
 	}
 	for k, id := range p.seats {
 		if id == "" {
 			p.seats[k] = allocation
-			p.held[allocation] = &heldSlot{allocation, taskManager, k}
+			p.held[allocation] = &heldSlot{allocation, taskManager, k, sequence}
 			return true
 		}
 	}
@@ -90,6 +92,19 @@ func (p *slotPool) drop(id string) {
 		at, _ := slices.BinarySearch(p.order, id)
 		p.order = slices.Delete(p.order, at, at+1)
 	}
+}
+
+// gone takes away the slots that a TaskManager does not have any more, as its report says.
+func (p *slotPool) gone(taskManager string, has []string, sequence int64) []string {
+	var ids []string
+	for _, id := range p.of(taskManager) {
+		if h := p.held[id]; h.offered < sequence && !slices.Contains(has, id) {
+			ids = append(ids, id)
+			delete(p.held, id)
+			p.seats[h.seat] = ""
+		}
+	}
+	return ids
 }
 
 // of lists the allocations held on a TaskManager, in the order of seats.

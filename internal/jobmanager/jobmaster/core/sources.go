@@ -64,9 +64,21 @@ func (m *Master) SplitsAssigned(index, instance, reader int, splits []byte, noMo
 	if s == nil || reader < 0 || reader >= len(s.readers) {
 		return
 	}
-	number := s.readers[reader].assign(assignment{splits, noMore})
-	if e := m.graph.current[s.vertex][reader]; e.deployed() && e.state != Canceling {
-		m.sendAssignments(e, number)
+	s.readers[reader].assign(assignment{splits, noMore})
+	m.sendNew(s, reader)
+}
+
+// sendNew sends what a reader may have and was not sent yet.
+func (m *Master) sendNew(s *source, reader int) {
+	m.sendAssignments(m.graph.current[s.vertex][reader], s.readers[reader].sent+1)
+}
+
+// sendHeld sends what waited for a trigger, or for the end of the checkpoint.
+func (m *Master) sendHeld() {
+	for _, s := range m.sources {
+		for reader := range s.readers {
+			m.sendNew(s, reader)
+		}
 	}
 }
 
@@ -76,7 +88,9 @@ func (m *Master) sendAssignments(e *execution, from int64) {
 	if s == nil || !e.deployed() || e.state == Canceling {
 		return
 	}
-	s.readers[e.subtask].since(from, func(number int64, a assignment) {
+	r := &s.readers[e.subtask]
+	r.between(from, s.sendable(e.subtask), func(number int64, a assignment) {
+		r.sent = max(r.sent, number)
 		m.send(e.taskManager, assignMessage(e.attempt, number, a))
 	})
 }

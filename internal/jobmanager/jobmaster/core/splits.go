@@ -27,6 +27,8 @@ type reader struct {
 	// last is the number of the newest assignment, covered that in the last completed checkpoint, both counted from the
 	// start of the current attempt. Invariant: covered <= last.
 	last, covered int64
+	// sent is the number of the newest that was sent.
+	sent int64
 	// log has the assignments with numbers above pruned, up to last, without gaps.
 	log    []assignment
 	pruned int64
@@ -37,11 +39,13 @@ type assignment struct {
 	noMore bool
 }
 
-// enumeratorSnapshot is the state of an enumerator in a checkpoint, and what its readers had been assigned by then.
+// enumeratorSnapshot is the state of an enumerator in a checkpoint, and what its readers had been assigned by then. Until
+// the trigger is on its way, later assignments wait: a reader that applies one can't take its part any more.
 type enumeratorSnapshot struct {
 	checkpoint int64
 	state      []byte
 	assigned   []int64
+	triggered  bool
 }
 
 // assign numbers an assignment.
@@ -51,9 +55,9 @@ func (r *reader) assign(a assignment) int64 {
 	return r.last
 }
 
-// since calls f for the assignments from a number on that are still known.
-func (r *reader) since(from int64, f func(number int64, a assignment)) {
-	for n := max(from, r.pruned+1); n <= r.last; n++ {
+// between calls f for the assignments from a number to another that are still known.
+func (r *reader) between(from, to int64, f func(number int64, a assignment)) {
+	for n := max(from, r.pruned+1); n <= min(to, r.last); n++ {
 		f(n, r.log[n-r.pruned-1])
 	}
 }
@@ -69,7 +73,7 @@ func (r *reader) prune(upTo int64) {
 // restart begins the log of a new attempt and returns the splits that its restored state does not hold.
 func (r *reader) restart() [][]byte {
 	var back [][]byte
-	r.since(r.covered+1, func(_ int64, a assignment) {
+	r.between(r.covered+1, r.last, func(_ int64, a assignment) {
 		if len(a.splits) > 0 {
 			back = append(back, a.splits)
 		}
@@ -98,6 +102,25 @@ func (s *source) snapshot(checkpoint int64, state []byte) enumeratorSnapshot {
 	return snap
 }
 
+// sendable is the number of the last assignment to a reader that may be sent.
+func (s *source) sendable(reader int) int64 {
+	for _, snap := range s.snapshots { // oldest first
+		if !snap.triggered {
+			return snap.assigned[reader]
+		}
+	}
+	return s.readers[reader].last
+}
+
+// triggered tells that the trigger of a checkpoint is on its way.
+func (s *source) triggered(checkpoint int64) {
+	for i := range s.snapshots {
+		if s.snapshots[i].checkpoint == checkpoint {
+			s.snapshots[i].triggered = true
+		}
+	}
+}
+
 // completed tells that a checkpoint completed: what it holds needs not be given back any more.
 func (s *source) completed(checkpoint int64) {
 	for _, snap := range s.snapshots {
@@ -114,9 +137,9 @@ func (s *source) completed(checkpoint int64) {
 	s.forget(checkpoint)
 }
 
-// forget drops the snapshots of a checkpoint and of those before.
+// forget drops the snapshot of a checkpoint that is decided.
 func (s *source) forget(checkpoint int64) {
-	s.snapshots = slices.DeleteFunc(s.snapshots, func(x enumeratorSnapshot) bool { return x.checkpoint <= checkpoint })
+	s.snapshots = slices.DeleteFunc(s.snapshots, func(x enumeratorSnapshot) bool { return x.checkpoint == checkpoint })
 }
 
 func assignMessage(attempt, number int64, a assignment) *weirpb.Envelope {

@@ -62,3 +62,6 @@ func (m *Master) Details() JobDetails {
 	}
 	return d
 }
+
+// TaskManagers lists, by name, those that the job has heard of lately.
+func (m *Master) TaskManagers() []string { return slices.Clone(m.slots.order) }

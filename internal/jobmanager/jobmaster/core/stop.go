@@ -29,9 +29,10 @@ func (m *Master) Request(r coordinator.Request, now time.Time) {
 // Suspend takes a last checkpoint, commits its output and lets the job go, so that another JobMaster can go on with it.
 // Where no checkpoint can be taken it lets go at once.
 func (m *Master) Suspend(now time.Time) {
-	if m.status.Ended() || m.status == JobFailing || m.status == JobCancelling || m.checks.ending {
+	if m.status.Ended() || m.status == JobFailing || m.status == JobCancelling || m.checks.ending || m.suspending {
 		return
 	}
+	m.suspending = true
 	if m.status == JobRunning && m.allDeployed() {
 		m.tell(coordinator.Request{Number: suspendRequest, Kind: checkpoint.Suspend})
 	} else {

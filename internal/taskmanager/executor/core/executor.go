@@ -18,6 +18,8 @@ const (
 	// are remembered.
 	acknowledgementsMax = 16
 	abortedMax          = 64
+	// triggeredMax is how many triggers of a task are remembered.
+	triggeredMax = 64
 )
 
 // Config is what an Executor is made of.
@@ -89,6 +91,8 @@ type attempt struct {
 	deployed int64
 	// unanswered are acknowledgements that no outcome has answered yet, oldest first.
 	unanswered []*weirpb.AcknowledgeCheckpoint
+	// triggered are the checkpoints that were started at the task: a message that comes twice starts none twice.
+	triggered []int64
 }
 
 // Executor is the core. Its methods are called by one goroutine.
@@ -149,7 +153,9 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 		}
 	case *weirpb.Envelope_TriggerCheckpoint:
 		for _, t := range b.TriggerCheckpoint.GetTasks() {
-			if a := x.attempts[t.GetAttempt()]; a != nil && !ended(a) {
+			a := x.attempts[t.GetAttempt()]
+			if a != nil && !ended(a) && !slices.Contains(a.triggered, b.TriggerCheckpoint.GetCheckpoint()) {
+				a.triggered = push(a.triggered, b.TriggerCheckpoint.GetCheckpoint(), triggeredMax)
 				x.do(Trigger{
 					t.GetAttempt(), b.TriggerCheckpoint.GetCheckpoint(),
 					element.BarrierFlags(b.TriggerCheckpoint.GetFlags()), t.GetNumber(),

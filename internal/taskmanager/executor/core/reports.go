@@ -111,13 +111,15 @@ func (x *Executor) Live() []int64 {
 // Next is the time of the next Tick; Observe is to be called for all live attempts before it.
 func (x *Executor) Next() time.Time { return x.next }
 
-// Tick sends a report if it is due.
-func (x *Executor) Tick(now time.Time) {
+// Tick sends a report if it is due. allocations are the job's slots.
+func (x *Executor) Tick(now time.Time, allocations []string) {
 	if now.Before(x.next) {
 		return
 	}
 	x.next = now.Add(x.config.Heartbeat)
-	r := &weirpb.ExecutorReport{TaskManager: x.config.TaskManager, Incarnation: x.config.Incarnation}
+	r := &weirpb.ExecutorReport{
+		TaskManager: x.config.TaskManager, Incarnation: x.config.Incarnation, Allocations: allocations,
+	}
 	for _, id := range x.order {
 		a := x.attempts[id]
 		if status, ok := proto.Clone(a.status).(*weirpb.TaskStatus); ok {
