@@ -103,9 +103,9 @@ func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.Subtas
 // Receive implements rpc.Handler.
 func (t *TaskManager) Receive(e *weirpb.Envelope) {
 	now := time.Now()
-	switch b := e.GetBody().(type) {
+	switch e.GetBody().(type) {
 	case *weirpb.Envelope_AllocateSlots:
-		t.slots.Allocate(b.AllocateSlots, now)
+		t.slots.Allocate(e, now)
 	default:
 		if !t.slots.Admit(e) {
 			t.config.Logger.Debug("message of a deposed JobMaster dropped", "job", e.GetJobId(), "epoch", e.GetEpoch())
@@ -126,11 +126,13 @@ func (t *TaskManager) receiveFromJobMaster(e *weirpb.Envelope, now time.Time) {
 		return
 	case *weirpb.Envelope_JobMasterHeartbeat:
 		t.slots.Heartbeat(e, now)
-	case *weirpb.Envelope_DeployTasks:
+	case *weirpb.Envelope_DeployTasks, *weirpb.Envelope_CancelTasks: // who cancels first must not see a start later
 		t.executorOf(e.GetJobId(), now)
 	}
 	if x := t.executors[e.GetJobId()]; x != nil {
 		x.Receive(e, func(allocation string) bool { return t.slots.Use(e, allocation, now) })
+	} else {
+		t.slots.Refuse(e)
 	}
 }
 

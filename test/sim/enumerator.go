@@ -31,6 +31,7 @@ func (j *jobMaster) performEnumerator(a core.Action) {
 			} else if err := json.Unmarshal(a.Restored, &e.left); err != nil {
 				j.s.w.fail("enumerator state: %v", err)
 			}
+			j.s.w.trace("%s: enumerator starts with %v", j.name, e.left)
 			j.event(func(now time.Time) { j.core.EnumeratorStarted(e.source, e.instance, now) })
 		})
 	case core.StopEnumerator:
@@ -54,6 +55,7 @@ func (j *jobMaster) performEnumerator(a core.Action) {
 						j.s.w.fail("splits: %v", err)
 					}
 					e.left = append(e.left, back...)
+					j.s.w.trace("%s: %v given back by reader %d", j.name, back, a.Reader)
 				}
 			})
 		}
@@ -110,6 +112,7 @@ func (e *enumerator) ready(reader int) {
 	if err != nil {
 		e.j.s.w.fail("splits: %v", err)
 	}
+	e.j.s.w.trace("%s: split %d to reader %d", e.j.name, e.left[0].ID, reader)
 	e.left = e.left[1:]
 	e.j.event(func(time.Time) { e.j.core.SplitsAssigned(e.source, e.instance, reader, b, false) })
 }

@@ -268,6 +268,9 @@ func (j *jobMaster) record(e core.Ended) {
 	err := j.stored(func() error {
 		return j.leader.WriteResult(context.Background(), storage.Result{Status: e.Status.String()})
 	})
+	if there, rerr := j.leader.Result(context.Background()); rerr == nil && there != nil && !errors.Is(err, storage.ErrDeposed) {
+		err = nil // made by an attempt whose outcome was unknown
+	}
 	switch {
 	case errors.Is(err, storage.ErrDeposed):
 		j.die()

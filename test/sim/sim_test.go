@@ -8,9 +8,10 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("sim.seed", 0, "replay this seed, with a trace")
-	runsFlag  = flag.Uint64("sim.runs", 1000, "number of seeds")
-	firstFlag = flag.Uint64("sim.first", 1, "first of the seeds")
+	seedFlag    = flag.Uint64("sim.seed", 0, "replay this seed, with a trace")
+	runsFlag    = flag.Uint64("sim.runs", 1000, "number of seeds")
+	verboseFlag = flag.Bool("sim.verbose", false, "trace messages too")
+	firstFlag   = flag.Uint64("sim.first", 1, "first of the seeds")
 )
 
 // TestSim plays many seeds, or one that failed.
@@ -36,6 +37,7 @@ func play(t *testing.T, seed uint64, trace bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.w.verbose = *verboseFlag
 	if trace {
 		t.Logf("%+v %+v", s.shape, s.w.faults)
 		s.w.trace = func(format string, args ...any) {

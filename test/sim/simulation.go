@@ -375,7 +375,7 @@ func (s *simulation) play() error {
 	s.mischief()
 	for s.w.failed == nil && s.result == "" {
 		if s.w.elapsed() > givenUp || s.w.steps > stepsMax {
-			return fmt.Errorf("the job has not ended after %v and %d events", s.w.elapsed(), s.w.steps)
+			return fmt.Errorf("the job has not ended after %v and %d events: %+v", s.w.elapsed(), s.w.steps, s.leader().core.Details())
 		}
 		if !s.w.step() {
 			return errors.New("nothing happens any more")

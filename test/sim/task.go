@@ -115,6 +115,7 @@ func (t *taskManager) start(a executorcore.Start) {
 			}
 		}
 		k.running = true
+		t.s.w.trace("%s: attempt %x of %s runs with %v", t.id, k.attempt, k.vertex.Name, k.state)
 		k.report(func() {
 			t.executor.Changed(k.attempt, weirpb.TaskState_TASK_STATE_RUNNING, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
 		})
@@ -361,6 +362,7 @@ func (k *task) end(state weirpb.TaskState, text string) {
 		kind = weirpb.FailureKind_FAILURE_KIND_USER
 	}
 	tm := k.tm
+	k.s.w.trace("%s: attempt %x of %s ends as %v", tm.id, k.attempt, k.vertex.Name, state)
 	finished := state == weirpb.TaskState_TASK_STATE_FINISHED
 	k.report(func() { tm.executor.Changed(k.attempt, state, text, kind) })
 	delete(tm.tasks, k.attempt)

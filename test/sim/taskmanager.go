@@ -77,8 +77,8 @@ func (t *taskManager) tick() {
 
 func (t *taskManager) receive(e *weirpb.Envelope) {
 	now := t.s.w.now
-	if a := e.GetAllocateSlots(); a != nil {
-		t.slots.Allocate(a, now)
+	if e.GetAllocateSlots() != nil {
+		t.slots.Allocate(e, now)
 		t.perform()
 		return
 	}
@@ -95,11 +95,13 @@ func (t *taskManager) receive(e *weirpb.Envelope) {
 		return
 	case e.GetJobMasterHeartbeat() != nil:
 		t.slots.Heartbeat(e, now)
-	case e.GetDeployTasks() != nil:
+	case e.GetDeployTasks() != nil, e.GetCancelTasks() != nil:
 		t.makeExecutor()
 	}
 	if t.executor != nil {
 		t.executor.Receive(e, func(allocation string) bool { return t.slots.Use(e, allocation, now) })
+	} else {
+		t.slots.Refuse(e)
 	}
 	t.perform()
 }

@@ -49,6 +49,8 @@ type world struct {
 	steps     int
 	trace     func(format string, args ...any)
 	failed    error
+	// verbose traces messages too.
+	verbose bool
 }
 
 // event is something that happens at a time; those of one time happen in the order in which they were planned.
@@ -149,6 +151,9 @@ func (w *world) send(from, to string, m *weirpb.Envelope) {
 		}
 		w.after(w.delay(limit), func() {
 			w.inFlight--
+			if w.verbose {
+				w.trace("%s -> %s: %v", from, to, sent)
+			}
 			if deliver := w.endpoints[to]; deliver != nil {
 				deliver(sent)
 			}

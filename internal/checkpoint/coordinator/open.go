@@ -131,9 +131,10 @@ func (c *Coordinator) trigger(now time.Time, kind checkpoint.Kind, r *request) {
 	o.stats = c.stats.triggered(o, now)
 	c.open = append(c.open, o)
 	var sources []checkpoint.OperatorID
-	for v, vertex := range c.c.Vertices {
+	for _, vertex := range c.c.Vertices {
 		for _, op := range vertex.Operators {
-			if op.Source && !c.tasks.finished(v) {
+			// Also of sources that have finished: without its state an enumerator would begin anew after a restore.
+			if op.Source {
 				sources = append(sources, op.ID)
 			}
 		}

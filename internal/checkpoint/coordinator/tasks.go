@@ -108,11 +108,6 @@ func (t *tasks) head(id graph.SubtaskID) bool {
 	return true
 }
 
-// finished reports whether all subtasks of a vertex have finished.
-func (t *tasks) finished(vertex int) bool {
-	return t.byVertex[vertex][Finished] == t.vertices[vertex].Parallelism
-}
-
 // ready reports whether a checkpoint can be triggered: every task is there, and not all have finished.
 func (t *tasks) ready() bool { return t.counts[Absent] == 0 && t.counts[Running]+t.counts[Ended] > 0 }
 

@@ -212,7 +212,14 @@ func (j *JobMaster) record(e core.Ended) error {
 	delay := recordRetryMin
 	for try := 1; ; try++ {
 		err := j.config.Leader.WriteResult(j.ctx, res)
-		if err == nil || errors.Is(err, storage.ErrDeposed) || try == recordTries {
+		if err == nil || errors.Is(err, storage.ErrDeposed) {
+			return err
+		}
+		// An attempt whose outcome was unknown, or an earlier JobMaster that died right after it, may have made the record.
+		if there, rerr := j.config.Leader.Result(j.ctx); rerr == nil && there != nil {
+			return nil
+		}
+		if try == recordTries {
 			return err
 		}
 		j.logger.Warn("record the end of the job", "error", err)

@@ -956,11 +956,13 @@ func (x *NeedsStatus) GetMissing() int32 {
 
 // OfferSlots offers slots to a JobMaster, again with each heartbeat until they are answered.
 type OfferSlots struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TaskManager   string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
-	Incarnation   string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	DataAddress   string                 `protobuf:"bytes,3,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
-	Allocations   []*Allocation          `protobuf:"bytes,4,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TaskManager string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
+	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	DataAddress string                 `protobuf:"bytes,3,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
+	Allocations []*Allocation          `protobuf:"bytes,4,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	// held are the allocations that the job holds here already: those in neither list are lost.
+	Held          []string `protobuf:"bytes,5,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1019,6 +1021,13 @@ func (x *OfferSlots) GetDataAddress() string {
 func (x *OfferSlots) GetAllocations() []*Allocation {
 	if x != nil {
 		return x.Allocations
+	}
+	return nil
+}
+
+func (x *OfferSlots) GetHeld() []string {
+	if x != nil {
+		return x.Held
 	}
 	return nil
 }
@@ -2554,13 +2563,14 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x04held\x18\x05 \x03(\tR\x04held\"A\n" +
 	"\vNeedsStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x18\n" +
-	"\amissing\x18\x02 \x01(\x05R\amissing\"\xac\x01\n" +
+	"\amissing\x18\x02 \x01(\x05R\amissing\"\xc0\x01\n" +
 	"\n" +
 	"OfferSlots\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12!\n" +
 	"\fdata_address\x18\x03 \x01(\tR\vdataAddress\x126\n" +
-	"\vallocations\x18\x04 \x03(\v2\x14.weir.rpc.AllocationR\vallocations\"g\n" +
+	"\vallocations\x18\x04 \x03(\v2\x14.weir.rpc.AllocationR\vallocations\x12\x12\n" +
+	"\x04held\x18\x05 \x03(\tR\x04held\"g\n" +
 	"\vAnswerSlots\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\baccepted\x18\x02 \x03(\tR\baccepted\x12\x1a\n" +

@@ -59,9 +59,11 @@ type Slot struct {
 
 // Slots is the table. Its methods are called by one goroutine.
 type Slots struct {
-	config  Config
-	slots   []Slot
-	fence   rpc.Fence
+	config Config
+	slots  []Slot
+	fence  rpc.Fence
+	// wish is the newest of the ResourceManager.
+	wish    struct{ epoch, sequence int64 }
 	next    time.Time
 	actions []Action
 }
@@ -95,11 +97,15 @@ func (s *Slots) Of(job string) []string {
 // Admit reports whether the epoch of a message from a JobMaster is the highest seen of its job, and remembers it.
 func (s *Slots) Admit(e *weirpb.Envelope) bool { return s.fence.Admit(e.GetJobId(), e.GetEpoch()) }
 
-// Allocate takes the whole wish of the ResourceManager. Active slots it can't take back.
-func (s *Slots) Allocate(w *weirpb.AllocateSlots, now time.Time) {
-	if w.GetIncarnation() != s.config.Incarnation {
+// Allocate takes the whole wish of the ResourceManager, unless it is older than one before. Active slots it can't take
+// back.
+func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
+	w := e.GetAllocateSlots()
+	older := e.GetEpoch() < s.wish.epoch || e.GetEpoch() == s.wish.epoch && e.GetSequence() <= s.wish.sequence
+	if w.GetIncarnation() != s.config.Incarnation || older {
 		return
 	}
+	s.wish.epoch, s.wish.sequence = e.GetEpoch(), e.GetSequence()
 	wishes := make([]*weirpb.Allocation, len(s.slots))
 	for _, a := range w.GetAllocations() {
 		if i := int(a.GetSlot()); i >= 0 && i < len(wishes) {
@@ -173,6 +179,27 @@ func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
 		}
 	}
 	s.endJobs(e.GetJobId())
+}
+
+// Refuse answers a JobMaster that starts or cancels tasks while it has no executor here: they don't run.
+func (s *Slots) Refuse(e *weirpb.Envelope) {
+	refuse := func(status *weirpb.TaskStatus) {
+		s.actions = append(s.actions, Send{e.GetFrom(), &weirpb.Envelope{
+			JobId: e.GetJobId(), Epoch: e.GetEpoch(),
+			Body: &weirpb.Envelope_TaskStateChanged{TaskStateChanged: &weirpb.TaskStateChanged{Status: status}},
+		}})
+	}
+	for _, id := range e.GetCancelTasks().GetAttempts() {
+		refuse(&weirpb.TaskStatus{Attempt: id, State: weirpb.TaskState_TASK_STATE_CANCELED})
+	}
+	if d := e.GetDeployTasks(); d.GetIncarnation() == s.config.Incarnation {
+		for _, t := range d.GetTasks() {
+			refuse(&weirpb.TaskStatus{
+				Attempt: t.GetAttempt(), State: weirpb.TaskState_TASK_STATE_FAILED,
+				Error: "the TaskManager has no slot for the job", Kind: weirpb.FailureKind_FAILURE_KIND_WORLD,
+			})
+		}
+	}
 }
 
 // Use reports whether the slot of an allocation is the job's; tasks for an offered slot accept it.
@@ -259,6 +286,11 @@ func (s *Slots) offer() {
 				o.Allocations = append(o.Allocations, &weirpb.Allocation{
 					Slot: int32(k), AllocationId: x.Allocation, JobId: x.Job, JobMaster: x.JobMaster,
 				})
+			}
+		}
+		for _, x := range s.slots {
+			if x.State == Active && x.Job == first.Job {
+				o.Held = append(o.Held, x.Allocation)
 			}
 		}
 		s.actions = append(s.actions, Send{first.JobMaster, &weirpb.Envelope{

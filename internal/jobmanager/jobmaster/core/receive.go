@@ -3,6 +3,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
@@ -58,6 +59,13 @@ func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 		m.lose(tm.id, "TaskManager "+tm.id+" was started anew", now)
 	}
 	tm, _ := m.slots.heard(o.GetTaskManager(), o.GetIncarnation(), o.GetDataAddress(), now)
+	has := slices.Clone(o.GetHeld())
+	for _, a := range o.GetAllocations() {
+		has = append(has, a.GetAllocationId())
+	}
+	for _, id := range m.slots.gone(tm.id, has, sequence) {
+		m.failSlot(id, now)
+	}
 	answer := &weirpb.AnswerSlots{Incarnation: tm.incarnation}
 	for _, a := range o.GetAllocations() {
 		if m.slots.offer(a.GetAllocationId(), tm.id, sequence) {

@@ -18,8 +18,6 @@ const (
 	// are remembered.
 	acknowledgementsMax = 16
 	abortedMax          = 64
-	// triggeredMax is how many triggers of a task are remembered.
-	triggeredMax = 64
 )
 
 // Config is what an Executor is made of.
@@ -91,8 +89,8 @@ type attempt struct {
 	deployed int64
 	// unanswered are acknowledgements that no outcome has answered yet, oldest first.
 	unanswered []*weirpb.AcknowledgeCheckpoint
-	// triggered are the checkpoints that were started at the task: a message that comes twice starts none twice.
-	triggered []int64
+	// triggered is the newest checkpoint that was started at the task.
+	triggered int64
 }
 
 // Executor is the core. Its methods are called by one goroutine.
@@ -153,14 +151,7 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 		}
 	case *weirpb.Envelope_TriggerCheckpoint:
 		for _, t := range b.TriggerCheckpoint.GetTasks() {
-			a := x.attempts[t.GetAttempt()]
-			if a != nil && !ended(a) && !slices.Contains(a.triggered, b.TriggerCheckpoint.GetCheckpoint()) {
-				a.triggered = push(a.triggered, b.TriggerCheckpoint.GetCheckpoint(), triggeredMax)
-				x.do(Trigger{
-					t.GetAttempt(), b.TriggerCheckpoint.GetCheckpoint(),
-					element.BarrierFlags(b.TriggerCheckpoint.GetFlags()), t.GetNumber(),
-				})
-			}
+			x.trigger(t, b.TriggerCheckpoint)
 		}
 	case *weirpb.Envelope_CheckpointOutcome:
 		x.outcome(b.CheckpointOutcome)
@@ -168,6 +159,20 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 		x.assign(b.AssignSplits)
 	case *weirpb.Envelope_JobMasterHeartbeat:
 		x.heartbeatOf(b.JobMasterHeartbeat, e.GetSequence())
+	}
+}
+
+// trigger starts a checkpoint at a task, each once and in the order of their ids: a sink whose output of checkpoint n is
+// committed drops what it prepared for those before n, so it must have prepared it before.
+func (x *Executor) trigger(t *weirpb.TriggeredTask, c *weirpb.TriggerCheckpoint) {
+	a := x.attempts[t.GetAttempt()]
+	switch {
+	case a == nil || ended(a) || c.GetCheckpoint() == a.triggered:
+	case c.GetCheckpoint() < a.triggered:
+		x.Declined(t.GetAttempt(), c.GetCheckpoint(), "a newer checkpoint was triggered before")
+	default:
+		a.triggered = c.GetCheckpoint()
+		x.do(Trigger{t.GetAttempt(), c.GetCheckpoint(), element.BarrierFlags(c.GetFlags()), t.GetNumber()})
 	}
 }
 
