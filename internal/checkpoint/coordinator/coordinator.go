@@ -284,8 +284,8 @@ func (c *Coordinator) Deadline() time.Time {
 		add(r.deadline)
 	}
 	add(c.commits.retryAt)
-	add(c.ids.retryAt)
-	if c.ending == nil && c.tasks.ready() && len(c.open) < c.c.Settings.Concurrent && !c.stopping() {
+	add(c.ids.deadline())
+	if c.ending == nil && c.ids.left > 0 && c.tasks.ready() && len(c.open) < c.c.Settings.Concurrent && !c.stopping() {
 		if !c.tasks.sourcesRead() {
 			add(c.periodicAt())
 		} else if c.tasks.counts[Running] == 0 {

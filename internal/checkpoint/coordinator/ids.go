@@ -28,6 +28,14 @@ func (i *ids) wanted(now time.Time) bool {
 	return i.left < idsLow && !i.asked && !now.Before(i.retryAt)
 }
 
+// deadline is when the next block is asked for again, zero if that is not to be.
+func (i *ids) deadline() time.Time {
+	if i.left >= idsLow || i.asked {
+		return time.Time{}
+	}
+	return i.retryAt
+}
+
 func (i *ids) reserved(e IDsReserved) {
 	if e.First < i.next+int64(i.left) {
 		return // a repeated answer
@@ -41,6 +49,9 @@ func (i *ids) reserved(e IDsReserved) {
 }
 
 func (i *ids) failed(now time.Time) {
+	if !i.asked {
+		return // a repeated answer
+	}
 	i.asked = false
 	i.retryAt = now.Add(i.retry.next())
 }
