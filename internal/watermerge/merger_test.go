@@ -86,6 +86,15 @@ var scripts = []struct {
 	{"end of time while idle", 1, `
 		0 idle   -> idle
 		0 wm max -> active wm max`},
+	{"idleness of a channel that is behind moves nothing", 3, `
+		0 wm 50  -> 
+		1 wm 10  -> 
+		2 wm 5   -> wm 5
+		2 idle   -> wm 10
+		0 idle   -> 
+		2 active -> 
+		1 idle   -> 
+		2 idle   -> idle`},
 	{"a channel that is behind keeps the result from idleness", 2, `
 		0 wm 3   -> 
 		1 idle   -> wm 3
