@@ -82,17 +82,20 @@ func Start(c Config) (*Cluster, error) {
 // objects opens a directory of checkpoints or savepoints.
 func (k *Cluster) objects(location string) storage.Objects {
 	if location == "" || strings.HasPrefix(location, k.memory.Location()) {
-		return anywhere{k.memory}
+		return anywhere{k.memory, k.config.FS}
 	}
-	return storage.Files(storage.OS(), location)
+	return storage.Files(k.config.FS, location)
 }
 
 // anywhere opens files by absolute path too: a run in memory may begin from a savepoint on disk.
-type anywhere struct{ storage.Objects }
+type anywhere struct {
+	storage.Objects
+	fs storage.FS
+}
 
 func (a anywhere) Open(ctx context.Context, name string) (storage.Object, error) {
 	if filepath.IsAbs(name) {
-		return storage.Files(storage.OS(), filepath.Dir(name)).Open(ctx, name)
+		return storage.Files(a.fs, filepath.Dir(name)).Open(ctx, name)
 	}
 	return a.Objects.Open(ctx, name)
 }

@@ -21,6 +21,8 @@ type Config struct {
 	// CheckpointDir is the absolute path of the directory of checkpoints. Empty: they are kept in memory, and end with
 	// the Cluster.
 	CheckpointDir string
+	// FS is the file system of the directories of checkpoints and savepoints, the machine's by default.
+	FS storage.FS
 	// MemoryBytes is what each TaskManager says that it has.
 	MemoryBytes int64
 	// Logger is slog.DiscardHandler's by default.
@@ -60,6 +62,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Verify == nil {
 		c.Verify = statefile.Verify
+	}
+	if c.FS == nil {
+		c.FS = storage.OS()
 	}
 	c.SlotsPerTaskManager = cmp.Or(c.SlotsPerTaskManager, 1)
 	if c.Logger == nil {

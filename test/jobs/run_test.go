@@ -1,0 +1,162 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/cluster/embedded"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/stream"
+)
+
+// setting is how a job is run: nothing of it may show in the output.
+type setting struct {
+	parallelism, managers int
+	unchained             bool
+	rowsMax               int
+	network               string
+	checkpoints           stream.Checkpoints
+	restart               *stream.Restart
+	// fs is the disk of checkpoints, nil for the machine's; dir is where they go, empty for memory.
+	fs            storage.FS
+	dir           string
+	logger        *slog.Logger
+	cancelTimeout time.Duration
+}
+
+func (s setting) String() string {
+	return fmt.Sprintf("parallelism %d, %d TaskManagers, unchained %v, RowsMax %d, network %s, checkpoints every %v, at least once %v",
+		s.parallelism, s.managers, s.unchained, s.rowsMax, s.network, s.checkpoints.Interval, s.checkpoints.AtLeastOnce)
+}
+
+// anySetting draws one. Without failures at-least-once has no duplicates either.
+func anySetting(rng *rand.Rand) setting {
+	s := setting{
+		parallelism: pick(rng, 1, 2, 3, 5),
+		managers:    1 + rng.IntN(3),
+		unchained:   rng.IntN(2) == 0,
+		rowsMax:     pick(rng, 1, 7, 0),
+		network:     pick(rng, "local", "tcp", "unix"),
+	}
+	s.checkpoints.Interval = pick(rng, 0, time.Millisecond, 20*time.Millisecond)
+	s.checkpoints.AtLeastOnce = rng.IntN(4) == 0
+	return s
+}
+
+func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
+
+// heartbeat is short: figures and failures are seen soon.
+const heartbeat = 20 * time.Millisecond
+
+// rig is a cluster that a test has for itself, with the setting that its jobs run in.
+type rig struct {
+	*embedded.Cluster
+	t       *testing.T
+	setting setting
+}
+
+// newRig starts a cluster with slots for the parallelism of the setting. It ends with the test.
+func newRig(t *testing.T, s setting) *rig {
+	t.Helper()
+	s.parallelism, s.managers = max(1, s.parallelism), max(1, s.managers)
+	c, err := embedded.Start(embedded.Config{
+		TaskManagers: s.managers, SlotsPerTaskManager: (s.parallelism + s.managers - 1) / s.managers,
+		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: 25 * heartbeat,
+		CheckpointDir: s.dir, FS: s.fs, Logger: s.logger, CancelTimeout: s.cancelTimeout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return &rig{c, t, s}
+}
+
+// graph builds the job in the setting, with the key groups of what it is restored from.
+func (r *rig) graph(build func(*stream.Env) error, o embedded.RunOptions) *graph.JobGraph {
+	r.t.Helper()
+	sg, err := stream.Describe(stream.Setup{Name: r.t.Name()}, func(env *stream.Env) error {
+		env.Checkpoint(r.setting.checkpoints)
+		if r.setting.restart != nil {
+			env.Restart(*r.setting.restart)
+		}
+		return build(env)
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	groups, err := r.KeyGroups(r.t.Context(), "", o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	g, err := graph.Build(sg, graph.Options{
+		Parallelism: r.setting.parallelism, DisableChaining: r.setting.unchained, KeyGroups: groups,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return g
+}
+
+type details = core.JobDetails
+
+// running is a submitted job.
+type running struct {
+	*embedded.Job
+	rig   *rig
+	graph *graph.JobGraph
+}
+
+// start submits a job.
+func (r *rig) start(build func(*stream.Env) error, o embedded.RunOptions) *running {
+	r.t.Helper()
+	g := r.graph(build, o)
+	j, err := r.Submit(r.t.Context(), g, o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return &running{j, r, g}
+}
+
+// end waits for the job, which must end as status, and returns what it says of the end.
+func (j *running) end(status string) embedded.Result {
+	j.rig.t.Helper()
+	ctx, cancel := context.WithTimeout(j.rig.t.Context(), patience)
+	defer cancel()
+	r, err := j.Wait(ctx)
+	if err != nil {
+		d, _ := j.Status(j.rig.t.Context())
+		j.rig.t.Fatalf("the job has not ended within %v: %v; it is %v with failures %v", patience, err, d.Status, d.Failures)
+	}
+	if r.Status != status {
+		j.rig.t.Fatalf("the job ended as %s, want %s: %s", r.Status, status, r.Error)
+	}
+	return r
+}
+
+// completed waits until as many checkpoints have completed since the JobMaster began.
+func (j *running) completed(n int64) {
+	j.rig.t.Helper()
+	eventually(j.rig.t, fmt.Sprintf("%d checkpoints", n), func() bool { return j.status().Checkpoints.Counts.Completed >= n })
+}
+
+// status is the state of the job.
+func (j *running) status() (d details) {
+	j.rig.t.Helper()
+	d, err := j.Status(j.rig.t.Context())
+	if err != nil {
+		j.rig.t.Fatal(err)
+	}
+	return d
+}
