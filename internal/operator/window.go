@@ -138,9 +138,9 @@ type windower[K comparable, T, A, U any] struct {
 	fired int64
 
 	hashes []uint64
+	keys   []K
 	ids    []uint32
-	// at is the key of the record at hand; it has a place of its own, so that a pointer to it costs no allocation.
-	at K
+	cells  [heap.PrefetchGroup]*A
 }
 
 var _ Operator = (*windower[int, int, int, int])(nil)
@@ -210,48 +210,71 @@ var (
 	errTime   = errors.New("an event time so far off that its windows have none")
 )
 
-// collect adds records to their slices. All ids are looked up first, so that the misses of the cache overlap.
+// collect adds records to their slices. All ids are looked up first, and cells a group at a time, so that the misses of
+// the cache overlap.
 func (w *windower[K, T, A, U]) collect(rows []T, times []int64, hashes []uint64) error {
 	w.lookUp(rows, hashes)
-	columns, firer, ids := w.columns, w.firer, w.ids[:len(rows)]
-	times = times[:len(rows)]
-	var slice *heap.Slice[A]
-	var start, end int64 // of the slice at hand, none at first
-	var fresh, covered bool
-	for i := range rows {
-		if t := times[i]; t < start || t >= end {
-			if t == element.NoTime {
-				return w.rt.failed(errNoTime)
-			}
-			if !w.slicing.Contains(t) {
-				return w.rt.failed(fmt.Errorf("%w: %v", errTime, time.Unix(0, t).UTC()))
-			}
-			start, end, covered = w.slicing.Slice(t)
-			if fresh = covered && w.slicing.FirstEnd(start)-1 > max(w.current, w.furthest); fresh {
-				slice = columns.Slice(start)
-			}
+	ids, times := w.ids[:len(rows)], times[:len(rows)]
+	for i := 0; i < len(rows); {
+		start, end, covered, err := w.slice(times[i])
+		if err != nil {
+			return err
 		}
-		if fresh {
-			firer.add(columns.Cell(slice, ids[i]), &rows[i])
+		n := 1 // records of the same slice
+		for i+n < len(rows) && times[i+n] >= start && times[i+n] < end {
+			n++
+		}
+		if covered && w.slicing.FirstEnd(start)-1 > max(w.current, w.furthest) {
+			w.addAll(w.columns.Slice(start), rows[i:i+n], ids[i:i+n])
+			i += n
 			continue
 		}
-		if err := w.late(&rows[i], times[i], start, covered, ids[i]); err != nil {
-			return err
+		for ; n > 0; i, n = i+1, n-1 {
+			if err := w.late(&rows[i], times[i], start, covered, ids[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// slice returns the slice of a time, and whether any window has it.
+func (w *windower[K, T, A, U]) slice(t int64) (start, end int64, covered bool, err error) {
+	switch {
+	case t == element.NoTime:
+		return 0, 0, false, w.rt.failed(errNoTime)
+	case !w.slicing.Contains(t):
+		return 0, 0, false, w.rt.failed(fmt.Errorf("%w: %v", errTime, time.Unix(0, t).UTC()))
+	}
+	start, end, covered = w.slicing.Slice(t)
+	return start, end, covered, nil
+}
+
+// addAll adds records to a slice of which no window has fired.
+func (w *windower[K, T, A, U]) addAll(slice *heap.Slice[A], rows []T, ids []uint32) {
+	for len(rows) > 0 {
+		n := min(len(rows), heap.PrefetchGroup)
+		w.columns.Resolve(slice, ids[:n], &w.cells)
+		for i := range rows[:n] {
+			cell := w.cells[i%heap.PrefetchGroup]
+			if cell == nil {
+				cell = w.columns.Cell(slice, ids[i])
+			}
+			w.firer.add(cell, &rows[i])
+		}
+		rows, ids = rows[n:], ids[n:]
+	}
+}
+
 func (w *windower[K, T, A, U]) lookUp(rows []T, hashes []uint64) {
-	if cap(w.ids) < len(rows) {
-		w.ids = make([]uint32, len(rows))
+	if n := len(rows); cap(w.ids) < n {
+		w.ids, w.keys = make([]uint32, n), make([]K, n)
 	}
-	key, columns, ids := w.kind.key, w.columns, w.ids[:len(rows)]
-	hashes = hashes[:len(rows)]
+	key, keys := w.kind.key, w.keys[:len(rows)]
 	for i := range rows {
-		w.at = key(&rows[i])
-		ids[i] = columns.ID(hashes[i], &w.at)
+		keys[i] = key(&rows[i])
 	}
+	w.columns.IDs(keys, hashes, w.ids[:len(rows)])
 }
 
 // late handles a record that may be late for some of its windows, or for all.

@@ -4,8 +4,10 @@ package operator_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,8 +16,11 @@ import (
 
 	"github.com/weir-stream/weir/aggregate"
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/invariants"
+	"github.com/weir-stream/weir/internal/keys"
 	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/internal/operator/operatortest"
+	"github.com/weir-stream/weir/internal/statebackend"
 	"github.com/weir-stream/weir/window"
 )
 
@@ -177,20 +182,22 @@ func (t *tally) merge(o *tally) {
 
 func (t *tally) text() string { return fmt.Sprintf("%d %d %d", t.N, t.Sum, t.Max) }
 
-// roll is an accumulator that is changed in place, and whose parts are taken over by Merge and Result.
-type roll struct{ Values []int }
+// roll is an accumulator that is changed in place, and whose parts Merge and Result take over without a copy.
+type roll struct{ Parts []*strip }
 
-func (l *roll) add(r *reading) { l.Values = append(l.Values, r.Value) }
+type strip struct{ Values []int }
 
-func (l *roll) merge(o *roll) {
-	if l.Values == nil {
-		l.Values = o.Values
-		return
+func (l *roll) add(r *reading) {
+	if len(l.Parts) == 0 {
+		l.Parts = append(l.Parts, &strip{})
 	}
-	l.Values = append(l.Values, o.Values...)
+	last := l.Parts[len(l.Parts)-1]
+	last.Values = append(last.Values, r.Value)
 }
 
-func (l *roll) result() []int { return l.Values }
+func (l *roll) merge(o *roll) { l.Parts = append(l.Parts, o.Parts...) }
+
+func (l *roll) result() []*strip { return l.Parts }
 
 // paneContext is the context that an API would make.
 type paneContext struct {
@@ -216,11 +223,13 @@ var windowSteps = []struct {
 	}, func(window.Assigner) func([]timed) string { return totals }},
 	{"aggregate in place", func(w operator.Windows) (operator.Step, error) {
 		return operator.WindowAggregateProcess(w, (*reading).key, aggregate.Of((*roll).add, (*roll).merge, (*roll).result), bindPane,
-			func(c *paneContext, in *[]int, out *element.Out[pane]) error {
+			func(c *paneContext, in *[]*strip, out *element.Out[pane]) error {
 				var text strings.Builder
-				for i, v := range *in {
-					fmt.Fprintf(&text, "%d ", v)
-					(*in)[i] = -1 // the result is its receiver's
+				for _, p := range *in {
+					for i, v := range p.Values {
+						fmt.Fprintf(&text, "%d ", v)
+						p.Values[i] = -1 // the result is its receiver's
+					}
 				}
 				out.Emit(c.pane(text.String()))
 				return nil
@@ -273,8 +282,8 @@ func TestWindowsAgainstReference(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				feed, want := randomReadings(rand.New(rand.NewPCG(seed, 8)), newWindowsWant(windows, s.text(windows.Assigner)))
-				c := operatortest.Case{Step: step, Inputs: one(feed.KeyBy((*reading).key)), Want: want}
+				feed, expected := randomReadings(rand.New(rand.NewPCG(seed, 8)), newWindowsWant(windows, s.text(windows.Assigner)))
+				c := operatortest.Case{Step: step, Inputs: one(feed.KeyBy((*reading).key)), Want: expected}
 				operatortest.Run(t, c)
 			})
 		}
@@ -331,5 +340,243 @@ func randomReadings(random *rand.Rand, want *windowsWant) (*operatortest.Feed[re
 	return feed, []operatortest.Want{
 		operatortest.Expect(want.panes...).At(want.times...).InOrder((*pane).key),
 		operatortest.ExpectSide(lateTag, want.late...).At(want.lateTimes...),
+	}
+}
+
+// TestWindowsOfGroupsWithOtherWatermarks brings together key groups whose subtasks stood at other watermarks: a window
+// fires once for each key, and lateness counts from what the group has seen.
+func TestWindowsOfGroupsWithOtherWatermarks(t *testing.T) {
+	step, err := windowSteps[3].step(operator.Windows{Assigner: window.Sliding(4, 2), Lateness: 1, Late: lateTag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := statebackend.NewMemory(2)
+	keys := keysOfGroups(t)
+	for subtask, watermark := range []int64{3, 7} {
+		s := openWindows(t, step, 2, subtask, nil)
+		s.send(t, 1, reading{keys[subtask], 1}, reading{keys[subtask], 2})
+		s.send(t, 9, reading{keys[subtask], 3})
+		s.watermark(t, watermark)
+		if err := store.Take(statebackend.Checkpoint{ID: 1}, 2, subtask, s.op.States()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restored, err := store.Reader(1, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openWindows(t, step, 1, 0, restored)
+	s.send(t, 2, reading{keys[0], 4}, reading{keys[1], 4}) // [0, 4) was fired for the first, [2, 6) for the second only
+	s.watermark(t, 2)
+	s.watermark(t, 20)
+	want := []string{
+		keys[0] + " [0, 4) 1 2 4 ",
+		keys[0] + " [2, 6) 4 ",
+		keys[0] + " [6, 10) 3 ", keys[1] + " [6, 10) 3 ",
+		keys[0] + " [8, 12) 3 ", keys[1] + " [8, 12) 3 ",
+	}
+	slices.Sort(want)
+	slices.Sort(s.panes)
+	if !slices.Equal(s.panes, want) {
+		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(s.panes, "\n\t"), strings.Join(want, "\n\t"))
+	}
+	if len(s.late) != 1 || s.late[0] != keys[1] {
+		t.Errorf("late for %q, want for %q", s.late, keys[1])
+	}
+}
+
+// keysOfGroups returns a key of each of two key groups.
+func keysOfGroups(t *testing.T) (found [2]string) {
+	t.Helper()
+	hash, err := keys.HasherFor[string]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; found[0] == "" || found[1] == ""; i++ {
+		key := fmt.Sprint("key", i)
+		group, _ := keys.Group(hash(&key), 2)
+		found[group] = key
+	}
+	return found
+}
+
+// windowsTask is one subtask of a windowed step, driven by hand.
+type windowsTask struct {
+	op    operator.Operator
+	panes []string
+	late  []string
+}
+
+func openWindows(t *testing.T, step operator.Step, parallelism, subtask int, from statebackend.Reader) *windowsTask {
+	t.Helper()
+	s := &windowsTask{op: step.New()}
+	main := operator.PortOf[pane](rows[pane](func(p *pane) {
+		s.panes = append(s.panes, fmt.Sprintf("%s [%d, %d) %s", p.Key, p.Start, p.End, p.Text))
+	}))
+	late := operator.PortOf[reading](rows[reading](func(r *reading) { s.late = append(s.late, r.Key) }))
+	rt := runtime("windows")
+	rt.Parallelism, rt.MaxParallelism, rt.Subtask, rt.Restored = parallelism, 2, subtask, from
+	if err := errors.Join(s.op.Connect("", main), s.op.Connect(lateTag, late), s.op.Open(t.Context(), rt)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *windowsTask) send(t *testing.T, at int64, records ...reading) {
+	t.Helper()
+	b := element.NewBatch[reading](len(records))
+	for _, r := range records {
+		*b.AppendNanos(at) = r
+	}
+	if err := s.op.Port(0).Deliver(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *windowsTask) watermark(t *testing.T, at int64) {
+	t.Helper()
+	if err := s.op.Port(0).Watermark(at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rows is a receiver that calls a function for each record.
+type rows[T any] func(*T)
+
+func (f rows[T]) Process(b *element.Batch[T]) error {
+	for i := range b.Rows() {
+		f(&b.Rows()[i])
+	}
+	return nil
+}
+func (f rows[T]) Watermark(int64) error { return nil }
+func (f rows[T]) Status(bool) error     { return nil }
+func (f rows[T]) End() error            { return nil }
+
+func TestLateRecordsAreCounted(t *testing.T) {
+	step, err := windowSteps[0].step(operator.Windows{Assigner: window.Tumbling(10)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, rt := step.New(), runtime("windows")
+	if err := op.Open(t.Context(), rt); err != nil {
+		t.Fatal(err)
+	}
+	s := &windowsTask{op: op}
+	s.send(t, 5, reading{"a", 1})
+	s.watermark(t, 9)
+	s.send(t, 5, reading{"a", 1}, reading{"b", 1})
+	s.send(t, 10, reading{"b", 1})
+	if got := rt.Metrics.LateDropped.Load(); got != 2 {
+		t.Errorf("%d records counted as late, want 2", got)
+	}
+}
+
+func TestWindowsRefuse(t *testing.T) {
+	noTime := element.NewBatch[reading](1)
+	noTime.Append()
+	mixed := element.NewBatch[reading](2)
+	mixed.AppendNanos(5)
+	mixed.Append()
+	far := element.NewBatch[reading](1)
+	far.AppendNanos(math.MaxInt64 - 5)
+	for name, b := range map[string]*element.Batch[reading]{"no time": noTime, "some without": mixed, "far off": far} {
+		step, err := windowSteps[3].step(operator.Windows{Assigner: window.Tumbling(10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := openWindows(t, step, 1, 0, nil)
+		var user *operator.UserError
+		if err := s.op.Port(0).Deliver(b); !errors.As(err, &user) || user.Name != "windows" {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+
+	type unstored struct{ f func() }
+	key := (*reading).key
+	steps := map[string]func() (operator.Step, error){
+		"positive": func() (operator.Step, error) {
+			return windowSteps[0].step(operator.Windows{Assigner: window.Tumbling(0)})
+		},
+		"both must": func() (operator.Step, error) { return windowSteps[0].step(operator.Windows{}) },
+		"negative": func() (operator.Step, error) {
+			return windowSteps[0].step(operator.Windows{Assigner: window.Tumbling(1), Lateness: -1})
+		},
+		"unstored": func() (operator.Step, error) {
+			return operator.WindowAggregate(operator.Windows{Assigner: window.Tumbling(1)}, key, aggregate.Of(
+				func(*unstored, *reading) {}, func(_, _ *unstored) {}, func(*unstored) int { return 0 }))
+		},
+		"floating": func() (operator.Step, error) {
+			return operator.WindowReduce(operator.Windows{Assigner: window.Tumbling(1)},
+				func(*reading) float64 { return 0 }, func(_, _ *reading) {})
+		},
+	}
+	for want, make := range steps {
+		if _, err := make(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// TestWindowsOfTheWholeStream has no key: the hashes of a batch are computed, and one subtask has all.
+func TestWindowsOfTheWholeStream(t *testing.T) {
+	step, err := operator.WindowReduce(operator.Windows{Assigner: window.Tumbling(10)},
+		func(*int) struct{} { return struct{}{} }, func(acc, in *int) { *acc += *in })
+	if err != nil {
+		t.Fatal(err)
+	}
+	operatortest.Run(t, operatortest.Case{
+		Step: step, OneSubtask: true,
+		Inputs: one(operatortest.NewFeed[int]().At(1, 1, 2).At(12, 3).Watermark(12).At(13, 4).End()),
+		Want:   want(operatortest.Expect(3, 7).At(9, 19)),
+	})
+}
+
+func TestPanicInWindow(t *testing.T) {
+	step, err := operator.WindowReduceProcess(operator.Windows{Assigner: window.Tumbling(10)}, (*reading).key,
+		func(_, _ *reading) {}, bindPane, func(*paneContext, *reading, *element.Out[pane]) error { panic("broken") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openWindows(t, step, 1, 0, nil)
+	s.send(t, 1, reading{"a", 1})
+	var user *operator.UserError
+	if err := s.op.Port(0).Watermark(50); !errors.As(err, &user) || user.Stack == nil {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestWindowsAllocateNothing runs a tumbling window at a steady pace.
+func TestWindowsAllocateNothing(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("checks of invariants allocate")
+	}
+	step, err := operator.WindowAggregate(operator.Windows{Assigner: window.Sliding(10, 2)}, user, aggregate.Count[click]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := clicks(t, 1000, 8)
+	in := chain[click](t, operator.PortOf[int64](&drop[int64]{}), step)
+	now := int64(0)
+	records := func() {
+		for _, b := range batches {
+			for i := range b.Times() {
+				b.Times()[i] = now + 1
+			}
+			if err := in.Process(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 20 {
+		records()
+		now += 2
+		if err := in.Watermark(now - 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records()
+	if got := testing.AllocsPerRun(20, records); got != 0 {
+		t.Errorf("%v allocations in 8 batches", got)
 	}
 }

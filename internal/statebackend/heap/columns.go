@@ -62,6 +62,8 @@ type Columns[K comparable, A any] struct {
 	// layout says what a copy of a cell shares with it.
 	layout layout
 	rows   []ColumnsRow[K, A]
+	// created is noteNew.
+	created func(id uint32)
 }
 
 // ColumnsRow is a cell as snapshots hold it. Slice is the start of the slice.
@@ -102,6 +104,7 @@ func NewColumns[K comparable, A any](c ColumnsConfig[A]) (*Columns[K, A], error)
 		config: c, dict: newDictionary[K](c.Config), epoch: 1, hash: hash,
 		codec: rows, schema: rows.Schema().Marshal(), layout: layoutOf(reflect.TypeFor[A]()),
 	}
+	s.created = s.noteNew
 	s.merger = merger[A]{merge: c.Merge}
 	if s.layout == layoutShared && c.Merge != nil {
 		if s.merger.codec, err = codec.For[A](); err != nil {
@@ -114,8 +117,12 @@ func NewColumns[K comparable, A any](c ColumnsConfig[A]) (*Columns[K, A], error)
 	return s, nil
 }
 
-// ID returns the id of a key, whose hash is h. It is valid until Tend.
-func (c *Columns[K, A]) ID(h uint64, k *K) uint32 {
+// IDs writes the ids of keys with these hashes to ids. They are valid until Tend.
+func (c *Columns[K, A]) IDs(keys []K, hashes []uint64, ids []uint32) {
+	c.dict.ids(keys, hashes, ids, c.created)
+}
+
+func (c *Columns[K, A]) id(h uint64, k *K) uint32 {
 	id, isNew := c.dict.id(h, k)
 	if isNew {
 		c.noteNew(id)
@@ -171,6 +178,23 @@ func (c *Columns[K, A]) Cell(s *Slice[A], id uint32) *A {
 		return p.cell(bit)
 	}
 	return c.open(s, id)
+}
+
+// Resolve finds the cells of up to PrefetchGroup ids in a slice, of those that take no work: for others, Cell does it, and
+// they are nil. Cells that are found stay valid until the next call of any other method but Cell.
+func (c *Columns[K, A]) Resolve(s *Slice[A], ids []uint32, list *[PrefetchGroup]*A) {
+	ids = ids[:min(len(ids), PrefetchGroup)]
+	for i, id := range ids {
+		list[i%PrefetchGroup] = nil
+		no, bit := id/pageCells, id%pageCells
+		if p := s.find(no); p != nil && p.epoch == c.epoch && p.has(bit) && len(p.cells) == pageCells {
+			list[i%PrefetchGroup] = &p.cells[bit]
+		}
+	}
+	var a A
+	if canPrefetch && s.count*int(unsafe.Sizeof(a)) >= prefetchBytesMin {
+		prefetch((*[PrefetchGroup]unsafe.Pointer)(unsafe.Pointer(list)), len(ids))
+	}
 }
 
 // open is Cell for a page that is not written in this epoch yet, or lacks the cell.

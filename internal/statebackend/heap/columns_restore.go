@@ -138,6 +138,6 @@ func (c *Columns[K, A]) restoreRow(row *ColumnsRow[K, A], want int, was Slicing,
 	if was.Gone(was.LastEnd(row.Slice), seen) || now.Gone(now.LastEnd(row.Slice), seen) {
 		return nil
 	}
-	*c.Cell(c.Slice(row.Slice), c.ID(h, &row.Key)) = row.Acc
+	*c.Cell(c.Slice(row.Slice), c.id(h, &row.Key)) = row.Acc
 	return nil
 }

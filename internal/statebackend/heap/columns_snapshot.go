@@ -245,7 +245,7 @@ func (c *Columns[K, A]) scan(budget int) (used int, more bool) {
 	return used, false
 }
 
-// relieve writes blocks that are whole.
+// relieve writes blocks that are whole, and others too if much is held back.
 func (c *Columns[K, A]) relieve(w statebackend.Writer) error {
 	s := &c.snap
 	n := 0
@@ -255,14 +255,18 @@ func (c *Columns[K, A]) relieve(w statebackend.Writer) error {
 		}
 	}
 	s.ready = slices.Delete(s.ready, 0, n)
+	for group := 0; group < len(s.buffers) && s.heldBytes > c.config.ReserveBytes/2 && w.Room(); group++ {
+		if err := c.flush(w, group); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // finish writes what is left in the buffers.
 func (c *Columns[K, A]) finish(w statebackend.Writer) (done bool, err error) {
 	for group := range c.snap.buffers {
-		c.seal(group)
-		if len(c.snap.buffers[group].encoded) == 0 {
+		if b := &c.snap.buffers[group]; len(b.encoded)+len(b.rows) == 0 {
 			continue
 		}
 		if !w.Room() {
@@ -278,6 +282,9 @@ func (c *Columns[K, A]) finish(w statebackend.Writer) (done bool, err error) {
 func (c *Columns[K, A]) flush(w statebackend.Writer, group int) error {
 	c.seal(group)
 	b := &c.snap.buffers[group]
+	if len(b.encoded) == 0 {
+		return nil
+	}
 	err := w.Write(statebackend.Block{
 		State: c.config.Name, Kind: statebackend.Keyed, KeyGroup: group + int(c.dict.first), Rows: b.encodedRows, Data: b.encoded,
 	})

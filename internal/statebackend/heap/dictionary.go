@@ -4,6 +4,7 @@ package heap
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/weir-stream/weir/internal/invariants"
 )
@@ -22,6 +23,8 @@ type dictionary[K comparable] struct {
 	free []uint32
 	// count is the number of ids in use.
 	count int
+	// empty is a slot without an id, to be read where there is none.
+	empty uint64
 }
 
 // idIndex is the index of the ids of one key group.
@@ -75,6 +78,68 @@ func (d *dictionary[K]) id(h uint64, k *K) (id uint32, isNew bool) {
 			if d.pages[id/pageCells].keys[id%pageCells] == *k {
 				return id, false
 			}
+		}
+	}
+}
+
+// ids looks up the ids of a batch of keys, giving ids to those that have none. It goes over each group of keys three times,
+// so that the misses of the cache, first in the index and then in the keys, come together. created is called for each
+// new id.
+func (d *dictionary[K]) ids(keys []K, hashes []uint64, ids []uint32, created func(id uint32)) {
+	hashes, ids = hashes[:len(keys)], ids[:len(keys)]
+	for len(keys) > 0 {
+		n := min(len(keys), PrefetchGroup)
+		if canPrefetch && d.count*d.idBytes() >= prefetchBytesMin {
+			d.foresee(keys[:n], hashes, ids)
+		} else {
+			clear(ids[:n])
+		}
+		for i := range keys[:n] {
+			if ids[i] != 0 {
+				ids[i]--
+				continue
+			}
+			id, isNew := d.id(hashes[i], &keys[i])
+			if isNew {
+				created(id)
+			}
+			ids[i] = id
+		}
+		keys, hashes, ids = keys[n:], hashes[n:], ids[n:]
+	}
+}
+
+// idBytes is about what the index has for each id.
+func (d *dictionary[K]) idBytes() int { return int(unsafe.Sizeof(*new(K))) + 16 }
+
+// foresee finds the ids plus one of keys that are where their hash says, and leaves zero for others.
+func (d *dictionary[K]) foresee(keys []K, hashes []uint64, ids []uint32) {
+	var at [PrefetchGroup]unsafe.Pointer
+	hashes, ids = hashes[:len(keys)], ids[:len(keys)]
+	empty := unsafe.Pointer(&d.empty)
+	for i, h := range hashes {
+		group, rest := bits.Mul64(h, d.groups)
+		sg := &d.segs[group-d.first]
+		if len(sg.slots) == 0 {
+			at[i%PrefetchGroup] = empty
+			continue
+		}
+		at[i%PrefetchGroup] = unsafe.Pointer(&sg.slots[rest*d.mix>>sg.shift])
+	}
+	prefetch(&at, len(keys))
+	for i, h := range hashes {
+		w := *(*uint64)(at[i%PrefetchGroup])
+		ids[i] = 0
+		if w != 0 && uint32(w>>32) == uint32(h*d.groups*d.mix) {
+			ids[i] = uint32(w)
+			id := uint32(w) - 1
+			at[i%PrefetchGroup] = unsafe.Pointer(&d.pages[id/pageCells].keys[id%pageCells])
+		}
+	}
+	prefetch(&at, len(keys))
+	for i := range keys {
+		if ids[i] != 0 && *(*K)(at[i%PrefetchGroup]) != keys[i] {
+			ids[i] = 0
 		}
 	}
 }
@@ -144,8 +209,7 @@ func (d *dictionary[K]) key(id uint32) (*K, uint64) {
 	return &p.keys[id%pageCells], p.hashes[id%pageCells]
 }
 
-// renumber keeps the ids of a group whose bits are set in live, which is by place of the page in the group, and returns
-// the pages as they were. moved is called with the old and the new id of each that stays.
+// renumber keeps the ids of a group whose bits are set in live, which is by place of the page in the group. moved is called with the old and the new id of each that stays.
 func (d *dictionary[K]) renumber(group int, live []uint64, moved func(from, to uint32)) {
 	sg := &d.segs[group]
 	old := sg.pages

@@ -66,21 +66,22 @@ func (s *stacks[A]) pop(m *merger[A], window []*Slice[A], spare *cells[A]) {
 	if len(s.heads) == 0 || len(s.blocks) == 0 || s.heads[0].from != s.blocks[0] {
 		return
 	}
-	// The first head is now that of a block. The heads between it and the next block are made from the latter.
-	until := s.flip
+	// The first head is now that of a block. Those of the slices between it and the next block are made from the latter.
+	first, until := s.heads[0], s.flip
 	if s.blocks = s.blocks[1:]; len(s.blocks) > 0 {
 		until = s.blocks[0]
 	}
-	first := s.heads[0]
-	made := s.heads[1:]
+	var made []head[A] // latest first
+	behind := s.heads[1:]
 	for i := len(window) - 1; i >= 0; i-- {
-		w := window[i]
-		if w.start >= until || w.start <= first.from {
-			continue
+		if w := window[i]; w.start > first.from && w.start < until {
+			h := head[A]{w.start, s.onto(m, w, behind, spare)}
+			made = append(made, h)
+			behind = made[len(made)-1:]
 		}
-		made = append([]head[A]{{w.start, s.onto(m, w, made, spare)}}, made...)
 	}
-	s.heads = append([]head[A]{first}, made...)
+	slices.Reverse(made)
+	s.heads = slices.Concat([]head[A]{first}, made, s.heads[1:])
 }
 
 // onto returns the fold of a slice and the first of the heads behind it, if there is one.
