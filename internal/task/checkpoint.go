@@ -206,12 +206,12 @@ func (t *subtask) drop(id int64) error {
 }
 
 // aborted takes the notice that a checkpoint will not complete, wherever it is.
-func (t *subtask) aborted(id int64, now time.Time) error {
+func (t *subtask) aborted(id int64) error {
 	if err := t.decide(-1, t.aligner.Abort(id)); err != nil {
 		return err
 	}
 	if t.ledger != nil {
-		if err := t.do(t.ledger.Abort(id), now); err != nil {
+		if err := t.do(t.ledger.Abort(id)); err != nil {
 			return err
 		}
 	}

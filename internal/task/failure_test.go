@@ -38,6 +38,7 @@ func TestFailures(t *testing.T) {
 		check func(t *testing.T, err error)
 	}{
 		{"user code panics", &step, func(t *testing.T, err error) {
+			t.Helper()
 			var u *operator.UserError
 			if !errors.As(err, &u) || u.Name != "map" || u.Stack == nil || u.Err.Error() != "boom" {
 				t.Errorf("got %v", err)
@@ -49,6 +50,7 @@ func TestFailures(t *testing.T) {
 		{"the engine panics", probeStep(func() *probe {
 			return &probe{opened: func(*operator.Runtime) error { panic("boom") }}
 		}), func(t *testing.T, err error) {
+			t.Helper()
 			var u *operator.UserError
 			if errors.As(err, &u) || !strings.Contains(err.Error(), "boom") || !strings.Contains(err.Error(), "failure_test.go") {
 				t.Errorf("want a failure of the engine with its stack, got %v", err)
@@ -57,6 +59,7 @@ func TestFailures(t *testing.T) {
 		{"open fails", probeStep(func() *probe {
 			return &probe{opened: func(*operator.Runtime) error { return errTest }}
 		}), func(t *testing.T, err error) {
+			t.Helper()
 			isTheTests(t, err)
 			if !strings.Contains(err.Error(), `open step "map"`) {
 				t.Errorf("got %v", err)

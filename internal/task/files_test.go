@@ -34,6 +34,7 @@ func newRun(t *testing.T) *run {
 
 // storageOf is that of a task.
 func (r *run) storageOf(t *testing.T, c task.Config, restored int64) task.StateStorage {
+	t.Helper()
 	s := snapshots.New(t.Context(), snapshots.Config{
 		Files: r.Run, Restore: r.metadata[restored], Vertex: c.Vertex, Subtask: c.Subtask, Attempt: c.Attempt,
 		Options: r.options,

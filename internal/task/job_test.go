@@ -89,6 +89,7 @@ func (e *numberEnumerator) AddBack(spans []span, _ int) error {
 	e.Spans = append(e.Spans, spans...)
 	return nil
 }
+
 func (e *numberEnumerator) Snapshot(int64) (remaining, error) {
 	return remaining{slices.Clone(e.Spans)}, nil
 }
@@ -276,14 +277,16 @@ func edge(from, to int, p exchange.Partitioning) *graph.StreamEdge {
 	if err != nil {
 		panic(err)
 	}
-	return &graph.StreamEdge{From: from, To: to, Partitioning: p,
+	return &graph.StreamEdge{
+		From: from, To: to, Partitioning: p,
 		NewOutput: func(c graph.OutputConfig) (exchange.Output, operator.Port) {
 			w := exchange.NewWriter(exchange.WriterConfig[row]{
 				Senders: c.Senders, Subtask: c.Subtask, KeyGroups: c.KeyGroups, RowsMax: c.RowsMax, Partitioning: p,
 				Hash: func(r *row) uint64 { return hash(&r.Key) },
 			})
 			return w, operator.PortOf[row](w)
-		}}
+		},
+	}
 }
 
 // graph is source -> map [-> extra] -> hash -> sum -> rebalance -> sink.

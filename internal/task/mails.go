@@ -29,13 +29,13 @@ func (t *subtask) readMail(m *mail, now time.Time) error {
 		if t.ledger == nil {
 			return nil
 		}
-		return t.do(t.ledger.Assign(m.assignment), now)
+		return t.do(t.ledger.Assign(m.assignment))
 	case mailCompleted:
 		return t.completed(m.checkpoint)
 	case mailCommitted:
 		return t.committed(m.checkpoint)
 	case mailAborted:
-		return t.aborted(m.checkpoint, now)
+		return t.aborted(m.checkpoint)
 	case mailAnnounced:
 		t.aligner.Announce(m.checkpoint, now)
 		return nil

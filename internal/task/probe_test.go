@@ -179,6 +179,7 @@ func (s *stubborn) Completed(id int64) error {
 	s.log.add("state completed %d", id)
 	return nil
 }
+
 func (s *stubborn) Aborted(id int64) error {
 	s.log.add("state aborted %d", id)
 	return nil

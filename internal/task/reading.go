@@ -78,13 +78,13 @@ func (t *subtask) complete() bool {
 // once all channels have ended.
 func (t *subtask) trigger(tr splits.Trigger, now time.Time) error {
 	if t.ledger != nil {
-		return t.do(t.ledger.Trigger(tr), now)
+		return t.do(t.ledger.Trigger(tr))
 	}
 	return t.decide(-1, t.aligner.Trigger(tr.Barrier, now))
 }
 
 // do does what the ledger says.
-func (t *subtask) do(steps []splits.Step, now time.Time) error {
+func (t *subtask) do(steps []splits.Step) error {
 	for _, s := range steps {
 		switch s.Kind {
 		case splits.Apply:

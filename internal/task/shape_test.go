@@ -224,7 +224,8 @@ func TestUnionAndSideOutput(t *testing.T) {
 			Name: "union", Parallelism: 2, MaxParallelism: 16,
 			Nodes: []*graph.StreamNode{
 				src(0, "a"), src(1, "b"),
-				{ID: 2, Name: "union", Inputs: 1, New: union.New}, sinkNode(3, "all"), sinkNode(4, "again"),
+				{ID: 2, Name: "union", Inputs: 1, New: union.New},
+				sinkNode(3, "all"), sinkNode(4, "again"),
 			},
 			Edges: []*graph.StreamEdge{
 				edge(0, 2, exchange.Rebalance), edge(1, 2, exchange.Rebalance),

@@ -91,7 +91,7 @@ func Start(c Config) Task {
 	if c.Vertex.Source() != nil {
 		t.ledger = splits.New(c.ReaderNumber)
 	}
-	// The run context of the attempt: it ends on Cancel, or when the task has ended.
+	//nolint:forbidigo // the attempt's own context: it ends on Cancel, or when the task has ended
 	t.runCtx, t.cancelRun = context.WithCancelCause(context.Background())
 	// Owner: whoever called Start; Cancel stops the goroutine, Done tells of its end.
 	go t.run()
