@@ -55,6 +55,7 @@ func (j *jobMaster) performEnumerator(a core.Action) {
 						j.s.w.fail("splits: %v", err)
 					}
 					e.left = append(e.left, back...)
+					j.s.seen["splits given back"]++
 					j.s.w.trace("%s: %v given back by reader %d", j.name, back, a.Reader)
 				}
 			})

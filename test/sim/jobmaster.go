@@ -133,6 +133,7 @@ func (j *jobMaster) nextStore() {
 // stored calls the store: before or after the call it may fail, so that its outcome is not known.
 func (j *jobMaster) stored(f func() error) error {
 	if j.s.w.faulty(j.s.w.faults.storeFails) {
+		j.s.seen["store failed"]++
 		return errFault
 	}
 	err := f()
@@ -197,6 +198,7 @@ func (j *jobMaster) claim(ctx context.Context, a coordinator.Claim) (coordinator
 	case err != nil:
 		return coordinator.ClaimFailed{ID: a.ID, Err: err}, err
 	case won:
+		j.s.seen["checkpoint complete"]++
 		j.s.w.trace("%s: checkpoint %d complete (%v)", j.name, a.ID, a.Kind)
 		return coordinator.Claimed{ID: a.ID}, nil
 	}
@@ -219,6 +221,7 @@ func (j *jobMaster) loadRestore() {
 		j.s.w.fail("encode: %v", err)
 		return
 	}
+	j.s.seen["restored"]++
 	j.s.w.trace("%s: restores checkpoint %d", j.name, found.Metadata.ID)
 	j.event(func(now time.Time) { j.core.Restored(found.Metadata, encoded, "", now) })
 }
@@ -255,8 +258,10 @@ func (j *jobMaster) ended(e core.Ended) {
 	j.s.w.trace("%s: ends as %v", j.name, e.Status)
 	switch {
 	case e.Deposed:
+		j.s.seen["JobMaster deposed"]++
 		j.die()
 	case e.Status == core.JobSuspended:
+		j.s.seen["JobMaster suspended"]++
 		j.after(0, j.die) // after what it has still to send
 		j.s.w.after(j.s.w.delay(500*time.Millisecond), j.s.startJobMaster)
 	default:

@@ -50,6 +50,15 @@ type simulation struct {
 	complete, metadata map[int64]bool
 	committed          map[string][]record
 	result             string
+	// seen counts happenings.
+	seen map[string]int
+}
+
+// happenings are what must happen now and then, for the runs to prove something.
+var happenings = []string{
+	"TaskManager crashed", "JobMaster crashed", "JobMaster stopped", "JobMaster deposed", "JobMaster suspended",
+	"ResourceManager restarted", "task failed", "store failed", "checkpoint complete", "checkpoint aborted", "restored",
+	"splits given back", "commit repeated",
 }
 
 // newSimulation makes the world of a seed.
@@ -59,6 +68,7 @@ func newSimulation(seed uint64) (*simulation, error) {
 	s := &simulation{
 		w: w, jobID: "job", channels: map[channelID]*channel{}, attempts: map[int64]bool{},
 		complete: map[int64]bool{}, metadata: map[int64]bool{}, committed: map[string][]record{},
+		seen: map[string]int{},
 	}
 	w.faults = faults{
 		lose: r.Float64() * 0.1, double: r.Float64() * 0.1, slow: time.Duration(1+r.IntN(60)) * time.Millisecond,
@@ -234,12 +244,14 @@ func (s *simulation) strike() {
 	case 2:
 		if j != nil && !j.dead {
 			w.trace("%s crashes", j.name)
+			s.seen["JobMaster crashed"]++
 			j.die()
 			w.after(w.delay(time.Second), s.startJobMaster)
 		}
 	case 3:
 		if j != nil && !j.dead && !j.stopped {
 			w.trace("%s is stopped", j.name)
+			s.seen["JobMaster stopped"]++
 			j.stopped = true
 			w.after(w.delay(1500*time.Millisecond), func() {
 				if w.random.IntN(3) > 0 {
@@ -250,6 +262,7 @@ func (s *simulation) strike() {
 		}
 	case 4:
 		w.trace("the ResourceManager starts anew")
+		s.seen["ResourceManager restarted"]++
 		s.startResourceManager()
 	case 5:
 		if j != nil {
@@ -285,8 +298,11 @@ func (s *simulation) wake(j *jobMaster) {
 
 // commit makes a committable visible. It may be said again, but not with other content.
 func (s *simulation) commit(c committable) {
-	if before, ok := s.committed[c.ID]; ok && !slices.Equal(before, c.Records) {
-		s.w.fail("committable %s was committed with other content", c.ID)
+	if before, ok := s.committed[c.ID]; ok {
+		s.seen["commit repeated"]++
+		if !slices.Equal(before, c.Records) {
+			s.w.fail("committable %s was committed with other content", c.ID)
+		}
 	}
 	s.committed[c.ID] = c.Records
 }

@@ -360,6 +360,7 @@ func (k *task) end(state weirpb.TaskState, text string) {
 	kind := weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED
 	if state == weirpb.TaskState_TASK_STATE_FAILED {
 		kind = weirpb.FailureKind_FAILURE_KIND_USER
+		k.s.seen["task failed"]++
 	}
 	tm := k.tm
 	k.s.w.trace("%s: attempt %x of %s ends as %v", tm.id, k.attempt, k.vertex.Name, state)
@@ -514,6 +515,7 @@ func (k *task) outcome(o executorcore.Outcome) {
 			k.terminal = 0
 		}
 	case executorcore.Aborted:
+		k.s.seen["checkpoint aborted"]++
 		k.decide(-1, k.aligner.Abort(o.Checkpoint))
 		if k.ledger != nil {
 			k.do(k.ledger.Abort(o.Checkpoint))

@@ -42,6 +42,7 @@ func (s *simulation) startTaskManager(t *taskManager) {
 // crash ends it without a word.
 func (t *taskManager) crash() {
 	t.s.w.trace("%s crashes", t.id)
+	t.s.seen["TaskManager crashed"]++
 	t.alive = false
 	t.generation++
 	delete(t.s.w.endpoints, t.id)

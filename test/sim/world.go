@@ -49,8 +49,8 @@ type world struct {
 	steps     int
 	trace     func(format string, args ...any)
 	failed    error
-	// verbose traces messages too.
-	verbose bool
+	// messages, if set, is called with each that arrives.
+	messages func(*weirpb.Envelope)
 }
 
 // event is something that happens at a time; those of one time happen in the order in which they were planned.
@@ -62,14 +62,20 @@ type event struct {
 
 type events []*event
 
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	if !q[i].at.Equal(q[j].at) {
-		return q[i].at.Before(q[j].at)
+// Len implements heap.Interface.
+func (q *events) Len() int { return len(*q) }
+
+// Less implements heap.Interface.
+func (q *events) Less(i, j int) bool {
+	a, b := (*q)[i], (*q)[j]
+	if !a.at.Equal(b.at) {
+		return a.at.Before(b.at)
 	}
-	return q[i].serial < q[j].serial
+	return a.serial < b.serial
 }
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Swap implements heap.Interface.
+func (q *events) Swap(i, j int) { (*q)[i], (*q)[j] = (*q)[j], (*q)[i] }
 
 // Push implements heap.Interface.
 func (q *events) Push(x any) { *q = append(*q, x.(*event)) }
@@ -151,8 +157,8 @@ func (w *world) send(from, to string, m *weirpb.Envelope) {
 		}
 		w.after(w.delay(limit), func() {
 			w.inFlight--
-			if w.verbose {
-				w.trace("%s -> %s: %v", from, to, sent)
+			if w.messages != nil {
+				w.messages(sent)
 			}
 			if deliver := w.endpoints[to]; deliver != nil {
 				deliver(sent)

@@ -153,7 +153,7 @@ func (s *Slots) Answer(e *weirpb.Envelope, now time.Time) {
 		switch {
 		case slices.Contains(a.GetAccepted(), slot.Allocation):
 			s.accept(slot, e, now)
-		case slices.Contains(a.GetReturned(), slot.Allocation):
+		case slices.Contains(a.GetReturned(), slot.Allocation) && (slot.State == Offered || s.newer(slot, e)):
 			s.free(slot)
 		}
 	}
@@ -174,7 +174,7 @@ func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
 		switch {
 		case slices.Contains(h.GetAllocations(), slot.Allocation):
 			s.accept(slot, e, now)
-		case slot.State == Active && (e.GetEpoch() > slot.Epoch || e.GetSequence() > slot.accepted):
+		case slot.State == Active && s.newer(slot, e):
 			s.free(slot)
 		}
 	}
@@ -219,6 +219,11 @@ func (s *Slots) accept(slot *Slot, e *weirpb.Envelope, now time.Time) {
 		slot.accepted = e.GetSequence()
 	}
 	slot.State, slot.Epoch, slot.since, slot.JobMaster = Active, e.GetEpoch(), now, e.GetFrom()
+}
+
+// newer reports whether a message was sent after the one that accepted the slot.
+func (s *Slots) newer(slot *Slot, e *weirpb.Envelope) bool {
+	return e.GetEpoch() > slot.Epoch || e.GetSequence() > slot.accepted
 }
 
 func (s *Slots) free(slot *Slot) { *slot = Slot{} }

@@ -282,6 +282,10 @@ func (m *Master) sendOutcome() {
 // abortCheckpoints aborts what is open and not yet with the store.
 func (m *Master) abortCheckpoints(why string) { m.tell(coordinator.Abort{Reason: why}) }
 
+// settled reports whether no checkpoint is with the store or about to be: the newest complete one is known. An event that
+// the coordinator has not seen may be the acknowledgement that completes one.
+func (m *Master) settled() bool { return len(m.checks.events) == 0 && m.checks.coordinator.Settled() }
+
 // newCoordinator makes the coordinator of the job's checkpoints.
 func newCoordinator(c Config) *coordinator.Coordinator {
 	s := c.Graph.Stream.Checkpoints.WithDefaults()

@@ -132,12 +132,11 @@ func (m *Master) step(now time.Time) bool {
 	if m.status.Ended() {
 		return false
 	}
-	changed := false
+	changed := m.stepCheckpoints(now)
 	for _, r := range m.graph.regions {
 		changed = m.stepRegion(r, now) || changed
 	}
 	changed = m.stepRestore(now) || changed
-	changed = m.stepCheckpoints(now) || changed
 	return m.stepEnd(now) || changed
 }
 
@@ -239,7 +238,7 @@ func (m *Master) stepEnd(now time.Time) bool {
 }
 
 // quiet reports whether nothing is with the store or the committers.
-func (m *Master) quiet() bool { return m.checks.coordinator.Settled() && m.checks.commit == nil }
+func (m *Master) quiet() bool { return m.settled() && m.checks.commit == nil }
 
 // end releases what the job has and says how it ended.
 func (m *Master) end(status JobStatus) {

@@ -69,7 +69,7 @@ func (m *Master) stepRestore(now time.Time) bool {
 
 // beginRestore asks for the newest checkpoint, once no claim is under way that could make a newer one.
 func (m *Master) beginRestore(now time.Time) bool {
-	if !m.checks.coordinator.Settled() {
+	if !m.settled() {
 		return false
 	}
 	var due []*region
