@@ -17,20 +17,33 @@ const (
 // Pacer holds a reader to its share of the rate of a source, without waiting: it asks the task to call again when rows
 // are due. It is used by the task's goroutine, apart from Slice. A nil Pacer lets everything pass.
 type Pacer struct {
-	rt RuntimeContext
+	rt   RuntimeContext
+	rows float64
+	// slice bounds the rows that are handed out at once.
+	slice float64
 	// every is the time between two rows, in nanoseconds.
 	every float64
 	// due is when the next row may go out; zero before the first.
 	due time.Time
 }
 
-// NewPacer gives each reader an equal share of rows a second; it returns nil, no limit, where rows is not positive.
+// NewPacer gives each reader an equal share of rows a second, until Share says otherwise; it returns nil, no limit, where
+// rows is not positive.
 func NewPacer(rt RuntimeContext, rows float64) *Pacer {
 	if !(rows > 0) {
 		return nil
 	}
-	share := rows / float64(max(1, rt.Parallelism()))
-	return &Pacer{rt: rt, every: float64(time.Second) / share}
+	p := &Pacer{rt: rt, rows: rows}
+	p.Share(rt.Parallelism())
+	p.slice = max(1, float64(paceSlice)/p.every)
+	return p
+}
+
+// Share divides the rate among that many readers from now on: those that have something to read, where that is known.
+func (p *Pacer) Share(readers int) {
+	if p != nil {
+		p.every = float64(time.Second) * float64(max(1, readers)) / p.rows
+	}
 }
 
 // Slice bounds the size of a batch, so that rows come evenly. It may be called from any goroutine.
@@ -38,7 +51,7 @@ func (p *Pacer) Slice(rows int) int {
 	if p == nil {
 		return rows
 	}
-	return max(1, int(min(float64(rows), float64(paceSlice)/p.every)))
+	return int(min(float64(rows), p.slice))
 }
 
 // Due returns how many rows may be handed out now. If none may, Poll returns ErrWait: the task will call again.

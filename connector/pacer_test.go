@@ -40,6 +40,27 @@ func TestPacerKeepsTheRate(t *testing.T) {
 	}
 }
 
+// TestPacerShare divides the rate among fewer readers than there are.
+func TestPacerShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := connectortest.NewRuntime(0, 8, 1)
+		p := connector.NewPacer(rt, 1000)
+		p.Share(2)
+		start, rows := time.Now(), 0
+		for time.Since(start) < 10*time.Second {
+			if due := p.Due(); due > 0 {
+				p.Took(due)
+				rows += due
+				continue
+			}
+			rt.Wait(t)
+		}
+		if rows < 4950 || rows > 5050 {
+			t.Errorf("%d rows in 10 s, want half of 10,000", rows)
+		}
+	})
+}
+
 // TestPacerCatchesUpALittle stalls for a minute: what was missed is not poured out at once.
 func TestPacerCatchesUpALittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 
 // Progress is the state of the enumerator: what is not assigned yet.
 type Progress struct {
-	// Listed tells whether the files have been listed.
+	// Listed tells whether the files have been listed, Parts about how many splits they make.
 	Listed bool
+	Parts  int
 	// Files are those that are not wholly assigned, in order.
 	Files []File
 	// Returned are splits that came back from readers.
@@ -82,6 +83,9 @@ func (e *enumerator) Start(context.Context) error {
 		return err
 	}
 	e.state.Files, e.state.Listed = files, true
+	for _, f := range files {
+		e.state.Parts += e.cut.parts(f)
+	}
 	return nil
 }
 
@@ -91,6 +95,7 @@ func (e *enumerator) ReaderReady(reader int) error {
 	case err != nil:
 		return err
 	case ok:
+		s.Readers = min(len(e.rt.Readers()), max(1, e.state.Parts))
 		e.rt.Assign(reader, s)
 	default:
 		e.rt.NoMoreSplits(reader)
@@ -161,6 +166,14 @@ type cutter struct {
 	size int64
 	// quoted formats may have line ends within records: then only a scan from the last cut finds the next.
 	quoted bool
+}
+
+// parts is about how many splits a file makes.
+func (c cutter) parts(f File) int {
+	if compressed(f.Path) {
+		return 1
+	}
+	return max(1, int((f.Size+c.size/2)/c.size))
 }
 
 // end returns the end of the split that begins at f.Next. The search of a quoted format reads the bytes of the split

@@ -4,6 +4,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,14 @@ type reader[T any] struct {
 func newReader[T any](rt connector.RuntimeContext, t tree, dec format.Decoder[T], pacer *connector.Pacer, policy Policy, replace func(*Malformed) T) *reader[T] {
 	scan := &scanner[T]{rt: rt, tree: t, dec: dec, pacer: pacer, policy: policy, replace: replace}
 	return &reader[T]{Reader: connector.Threaded(rt, scan.fetch), pacer: pacer, scan: scan}
+}
+
+// Add takes splits, and a share of the rate with them.
+func (r *reader[T]) Add(splits []Split) error {
+	for _, s := range splits {
+		r.pacer.Share(cmp.Or(s.Readers, r.scan.rt.Parallelism()))
+	}
+	return r.Reader.Add(splits)
 }
 
 func (r *reader[T]) Poll(b *element.Batch[T]) (string, error) {

@@ -120,6 +120,8 @@ type Split struct {
 	Pos int64
 	// Line is the number of lines before Pos, or LineUnknown.
 	Line int64
+	// Readers is how many readers have something to read, who share the rate of the source.
+	Readers int
 }
 
 const (

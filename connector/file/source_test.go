@@ -77,6 +77,38 @@ func resolved[T any](t *testing.T, s Source[T], dir string) Source[T] {
 	return s
 }
 
+// TestRateIsSharedByThoseWhoRead tells readers how many of them there is something for.
+func TestRateIsSharedByThoseWhoRead(t *testing.T) {
+	for parts, want := range map[int]int{1: 1, 2: 2, 9: 4} {
+		readers := &assignments{readers: 4}
+		e := newEnumerator(readers, cutter{size: 100}, "", &Progress{
+			Listed: true, Parts: parts, Files: []File{{Path: "f.gz", Size: 10}},
+		})
+		if err := e.ReaderReady(3); err != nil {
+			t.Fatal(err)
+		}
+		if len(readers.splits) != 1 || readers.splits[0].Readers != want {
+			t.Errorf("%d parts: assigned %+v, want a share among %d readers", parts, readers.splits, want)
+		}
+	}
+	c := cutter{size: 100}
+	for file, want := range map[File]int{{Path: "a.gz", Size: 1e6}: 1, {Path: "a", Size: 149}: 1, {Path: "a", Size: 1000}: 10} {
+		if got := c.parts(file); got != want {
+			t.Errorf("%+v makes %d parts, want %d", file, got, want)
+		}
+	}
+}
+
+// assignments keeps what an enumerator assigns.
+type assignments struct {
+	connector.EnumeratorContext[Split]
+	readers int
+	splits  []Split
+}
+
+func (a *assignments) Readers() []int                { return make([]int, a.readers) }
+func (a *assignments) Assign(_ int, splits ...Split) { a.splits = append(a.splits, splits...) }
+
 func TestNothingToRead(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string][]byte{"empty.csv": {}, "none.csv.gz": gz(t, "")})
