@@ -3,10 +3,12 @@
 package heap
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -578,5 +580,53 @@ func TestColumnsKeepDirtRenumbering(t *testing.T) {
 	}
 	if got := all(restored); len(c.Base()) != 1 || !maps.Equal(got, all(c)) {
 		t.Errorf("restored %v on %v, want %v", got, c.Base(), all(c))
+	}
+}
+
+// TestColumnsGolden reads a block of version 1, and writes the same.
+func TestColumnsGolden(t *testing.T) {
+	const golden = "testdata/columns-v1.golden"
+	s := Slicing{Size: 12, Slide: 5, Shift: 2, Lateness: 300}
+	group := statebackend.KeyGroupsOf(columnsGroups, columnsGroups, 0)
+	c := newStrings(t, group, s)
+	want := map[cellOf]string{}
+	for key := 0; len(want) < 4; key++ {
+		if g, _ := keys.Group(c.hash(&key), columnsGroups); g != 0 {
+			continue
+		}
+		for _, at := range []int64{-3, 4} {
+			text := fmt.Sprintf("acc %d %d", key, at)
+			*c.Cell(c.Slice(at), c.id(c.hash(&key), &key)) = text
+			want[cellOf{at, key}] = text
+		}
+	}
+	w := statebackend.NewMemory(columnsGroups).Writer(1, 1, 0)
+	if err := c.Begin(statebackend.Checkpoint{ID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := c.Step(w, 1000); err != nil || !done {
+		t.Fatalf("done %v, %v", done, err)
+	}
+	block := w.Blocks("windows")[0]
+	text := hex.Dump(block.Data)
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(stored) {
+		t.Errorf("block is\n%s\nwant\n%s", text, stored)
+	}
+	restored := newStrings(t, group, s)
+	rows, err := restored.codec.Reader(restored.codec.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restored.restoreBlock(rows, block, -1000); err != nil || !maps.Equal(all(restored), want) {
+		t.Errorf("restored %v, %v, want %v", all(restored), err, want)
 	}
 }

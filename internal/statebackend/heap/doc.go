@@ -22,7 +22,8 @@
 //	          completed  aborted    running: epochs 2 and 3, since what 8 would have held is dirty still
 //
 // Timers are a table of their own whose rows have no state, with heaps derived from it; Watermarks keeps what each key
-// group has seen of event time.
+// group has seen of event time. Columns are the state of windows: a column of accumulators for each slice of time, with
+// snapshots by the page; docs/design/windows.md tells of them.
 //
 // Non-obvious:
 //   - What a scan has passed is told by the home of a row (its tag), never by the slot where it lies: deletes move rows
@@ -30,4 +31,6 @@
 //   - A row with slices, maps or pointers is encoded when it is held back, since its copy would change with it.
 //   - A tombstone is needed as long as a checkpoint that may still complete, or the last completed one, may hold the row.
 //   - Rows are lent in place: a pointer is valid until the next call of the table.
+//   - Columns have no tombstones: what Restore leaves out is told by the watermarks of the same checkpoint.
+//   - Ids of keys change in Columns.Tend only, which does nothing while a snapshot runs, as that has pages by number.
 package heap
