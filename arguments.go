@@ -5,6 +5,7 @@ package weir
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -20,69 +21,78 @@ type arguments struct {
 var reserved = []string{"checkpoint-dir", "restore", "allow-non-restored-state", "help", "h", "D"}
 
 // usage lists them for --help.
-const usage = `Flags of every job:
-  --checkpoint-dir DIR         where checkpoints go (default .weir/%s)
-  --restore latest|PATH        continue the newest run in --checkpoint-dir, or begin a new one from a savepoint or checkpoint
-  --allow-non-restored-state   drop state of PATH that has no place in the job any more
-  -D KEY=VALUE                 a setting, see below; may be repeated
-  --help                       this text
-`
+var usage = [][2]string{
+	{"--checkpoint-dir DIR", "where checkpoints go (default .weir/%s)"},
+	{"--restore latest", "continue the newest run in --checkpoint-dir; begin one where there is none"},
+	{"--restore PATH", "begin a new run from a savepoint, a checkpoint, or the last checkpoint of a run"},
+	{"--allow-non-restored-state", "drop state that has no place in the job any more"},
+	{"-D KEY=VALUE", "a setting, see below; may be repeated"},
+	{"--help", "this text"},
+}
 
 // parseArguments takes out the program's own flags, in the forms --name=value and --name value.
 func parseArguments(job string, args []string) (arguments, error) {
 	a := arguments{checkpointDir: filepath.Join(".weir", job), settings: map[string]string{}}
-	for i := 0; i < len(args); i++ {
-		name, value, joined := strings.Cut(args[i], "=")
-		next := func() (string, error) {
-			if joined {
-				return value, nil
-			}
-			if i+1 == len(args) {
-				return "", fmt.Errorf("%s needs a value", name)
-			}
-			i++
-			return args[i], nil
-		}
-		var err error
-		switch strings.TrimPrefix(strings.TrimPrefix(name, "-"), "-") {
-		case "checkpoint-dir":
-			a.checkpointDir, err = next()
-		case "restore":
-			if a.restore, err = next(); err == nil && a.restore == "" {
-				err = fmt.Errorf("--restore needs `latest` or a path")
-			}
-		case "allow-non-restored-state":
-			a.allowNonRestored = !joined || value == "true"
-		case "help", "h":
-			a.help = true
-		default:
-			err = a.other(args, &i)
-		}
+	for len(args) > 0 {
+		n, err := a.take(args)
 		if err != nil {
 			return a, err
 		}
+		args = args[n:]
 	}
 	return a, nil
 }
 
-// other takes -D key=value, -Dkey=value, or a flag of the job.
-func (a *arguments) other(args []string, i *int) error {
-	pair, isSetting := strings.CutPrefix(args[*i], "-D")
-	if !isSetting {
-		a.job = append(a.job, args[*i])
-		return nil
+// take reads the first of args, and the one behind where that is its value. It returns how many these are.
+func (a *arguments) take(args []string) (n int, err error) {
+	word, dashed := strings.CutPrefix(args[0], "-")
+	if pair, ok := strings.CutPrefix(word, "D"); dashed && ok {
+		return a.setting(pair, args)
 	}
-	if pair == "" {
-		if *i+1 == len(args) {
-			return fmt.Errorf("-D needs KEY=VALUE")
+	name, value, joined := strings.Cut(strings.TrimPrefix(word, "-"), "=")
+	if !dashed {
+		name = "" // the value of a flag of the job, or nothing that is known
+	}
+	switch name {
+	case "help", "h":
+		a.help = true
+	case "allow-non-restored-state":
+		a.allowNonRestored = true
+		if joined {
+			if a.allowNonRestored, err = strconv.ParseBool(value); err != nil {
+				return 0, fmt.Errorf("--%s=%s: want true or false", name, value)
+			}
 		}
-		*i++
-		pair = args[*i]
+	case "checkpoint-dir", "restore":
+		n := 1
+		if !joined && len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+			value, n = args[1], 2
+		}
+		if value == "" {
+			return 0, fmt.Errorf("--%s needs a value", name)
+		}
+		if name == "restore" {
+			a.restore = value
+		} else {
+			a.checkpointDir = value
+		}
+		return n, nil
+	default:
+		a.job = append(a.job, args[0])
+	}
+	return 1, nil
+}
+
+// setting takes -D key=value or -Dkey=value; pair is what follows -D in its word.
+func (a *arguments) setting(pair string, args []string) (n int, err error) {
+	n = 1
+	if pair == "" && len(args) > 1 {
+		pair, n = args[1], 2
 	}
 	key, value, ok := strings.Cut(pair, "=")
-	if !ok {
-		return fmt.Errorf("-D %s: want KEY=VALUE", pair)
+	if !ok || key == "" {
+		return 0, fmt.Errorf("-D %s: want -D KEY=VALUE", pair)
 	}
 	a.settings[key] = value
-	return nil
+	return n, nil
 }

@@ -76,20 +76,21 @@ func (h *Handle) supervise(ctx context.Context) {
 		h.job.Cancel()
 		result, err = h.job.Wait(context.WithoutCancel(ctx))
 	}
-	h.last = h.details(context.WithoutCancel(ctx))
 	h.result = result
 	h.err = errors.Join(err, outcome(result), h.cluster.Close())
 }
 
+// suspended is the status of a job that was let go, to be continued.
+const suspended = "SUSPENDED"
+
 // outcome is the error that Wait returns for a result.
 func outcome(r embedded.Result) error {
-	switch r.Status {
-	case "FINISHED", "SUSPENDED":
-		if r.Error != "" {
-			return errors.New(r.Error)
-		}
+	switch {
+	case r.Deposed:
+		return ErrDeposed
+	case r.Error == "" && (r.Status == "FINISHED" || r.Status == suspended):
 		return nil
-	case "CANCELED":
+	case r.Status == "CANCELED":
 		return ErrCanceled
 	default:
 		return fmt.Errorf("job %s: %s", r.Status, cmp.Or(r.Error, "no cause is known"))

@@ -3,16 +3,13 @@
 package weir
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,35 +21,55 @@ import (
 
 // Exit codes of Main.
 const (
-	exitFinished = 0 // the job finished, or was stopped with a checkpoint that it can go on from
+	exitFinished = 0
 	exitFailed   = 1
-	exitUsage    = 2 // the arguments, or what build described, were wrong: nothing was started
+	exitUsage    = 2
 	exitCanceled = 130
 )
 
+// exitCodes says what they mean.
+var exitCodes = [][2]string{
+	{"0", "the job finished, or was stopped with a checkpoint that it can go on from"},
+	{"1", "the job failed, could not be started, or was continued by another process"},
+	{"2", "the arguments, or what the program describes, are wrong; nothing was started"},
+	{"130", "ended at once by a second Ctrl-C, or canceled"},
+}
+
 // Main is the whole main of a program with one job. It owns flags, signals and logging, and does not return: the exit
-// code is the job's result. The first Ctrl-C stops the job with a final checkpoint and prints the command that resumes
-// it; the second ends it at once.
+// code is the job's result, 0 for a job that finished or was stopped with a checkpoint, 1 for one that failed, 2 for
+// wrong arguments, 130 for one that was ended. The first Ctrl-C, or SIGTERM, stops the job with a final checkpoint and
+// prints the command that resumes it; the second ends it at once. --help lists the flags.
 func Main(name string, build Build) {
-	os.Exit(runMain(name, build, nil, os.Args[1:]))
+	os.Exit(runMain(name, build, invocation(), os.Args[1:]))
 }
 
 // MainJobs is Main for a program with several jobs by name; the first argument picks one.
 func MainJobs(jobs map[string]Build) {
-	names := strings.Join(slices.Sorted(maps.Keys(jobs)), ", ")
-	if len(os.Args) < 2 || jobs[os.Args[1]] == nil {
-		fmt.Fprintf(os.Stderr, "the first argument picks the job: %s\n", names)
-		os.Exit(exitUsage)
+	os.Exit(runJobs(jobs, invocation(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func runJobs(jobs map[string]Build, command string, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && jobs[args[0]] != nil {
+		return runMain(args[0], jobs[args[0]], command+" "+quote(args[0]), args[1:])
 	}
-	os.Exit(runMain(os.Args[1], jobs[os.Args[1]], os.Args[1:2], os.Args[2:]))
+	text := helpOfJobs(command, jobs)
+	if len(args) > 0 && strings.TrimLeft(args[0], "-") == "help" {
+		fmt.Fprint(stdout, text)
+		return exitFinished
+	}
+	if len(args) > 0 {
+		text = fmt.Sprintf("no job is called %q\n\n", args[0]) + text
+	}
+	fmt.Fprint(stderr, text)
+	return exitUsage
 }
 
 // garbagePercent lets the heap grow further between two collections than Go's default: records that live as long as a
 // batch make garbage fast and hold little.
 const garbagePercent = 400
 
-// runMain runs a job by the arguments behind job, the words that picked it.
-func runMain(name string, build Build, job, args []string) int {
+// runMain runs a job; command is how the program is started up to the arguments that follow.
+func runMain(name string, build Build, command string, args []string) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
@@ -60,19 +77,19 @@ func runMain(name string, build Build, job, args []string) int {
 	if err != nil {
 		return complain(err)
 	}
-	s, err := parseSettings(a.settings)
-	if err != nil {
-		return complain(err)
-	}
 	sg, err := stream.Describe(stream.Setup{Name: name, Args: a.job, Dir: workingDir(), Reserved: reserved}, build)
 	if a.help {
-		fmt.Print(help(name, job, sg))
+		fmt.Print(help(command, name, sg.Flags))
 		return exitFinished
 	}
 	if err != nil {
 		return complain(err)
 	}
-	p := &program{name: name, job: job, args: args, terminal: newTerminal(os.Stderr)}
+	s, err := parseSettings(a.settings)
+	if err != nil {
+		return complain(err)
+	}
+	p := &program{name: name, resume: resume(command, args), terminal: newTerminal(os.Stderr)}
 	return p.run(sg, s, a)
 }
 
@@ -82,31 +99,12 @@ func complain(err error) int {
 	return exitUsage
 }
 
-func help(name string, job []string, sg *graph.StreamGraph) string {
-	var b strings.Builder
-	command := strings.Join(append(invocation(), job...), " ")
-	fmt.Fprintf(&b, "%s [FLAGS] runs the job %q until its input ends, or until Ctrl-C.\n\n", command, name)
-	if len(sg.Flags) > 0 {
-		b.WriteString("Flags of the job:\n")
-		for _, f := range sg.Flags {
-			fmt.Fprintf(&b, "  --%-26s %s (default %s)\n", f.Name+" "+strings.ToUpper(f.Type), f.Usage, cmp.Or(f.Default, `""`))
-		}
-		b.WriteString("\n")
-	}
-	fmt.Fprintf(&b, usage, name)
-	b.WriteString("\nSettings:\n")
-	for _, o := range known() {
-		fmt.Fprintf(&b, "  %-54s %s\n", o.key, o.usage)
-	}
-	return b.String()
-}
-
 // program is a run of Main.
 type program struct {
 	name string
-	// job is the argument that picked the job, args are those behind it.
-	job, args []string
-	terminal  *terminal
+	// resume is the command that goes on where this run stops.
+	resume   string
+	terminal *terminal
 }
 
 func (p *program) run(sg *graph.StreamGraph, s settings, a arguments) int {
@@ -114,45 +112,58 @@ func (p *program) run(sg *graph.StreamGraph, s settings, a arguments) int {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
 
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // the root of the program
-	defer cancel()
+	ctx := context.Background()
 	start := time.Now()
-	h, err := launch(ctx, sg, s, Options{
-		CheckpointDir: a.checkpointDir, Restore: a.restore, AllowNonRestoredState: a.allowNonRestored,
-		Logger: p.terminal.logger(),
-	})
-	if err != nil {
-		p.terminal.println(err.Error())
-		return exitFailed
+	type launched struct {
+		handle *Handle
+		err    error
 	}
-	p.watch(h, interrupts, cancel)
-	return p.conclude(h, time.Since(start))
+	started := make(chan launched, 1)
+	go func() { // Owner: the process, which ends if it does not wait
+		h, err := launch(ctx, sg, s, Options{
+			CheckpointDir: a.checkpointDir, Restore: a.restore, AllowNonRestoredState: a.allowNonRestored,
+			Logger: p.terminal.logger(),
+		})
+		started <- launched{h, err}
+	}()
+	select {
+	case <-interrupts:
+		p.terminal.println("ended before the job had started")
+		return exitCanceled
+	case l := <-started:
+		if l.err != nil {
+			p.terminal.println(l.err.Error())
+			return exitFailed
+		}
+		progress := &console.Progress{Start: start, StuckAfter: console.StuckAfter}
+		if !p.watch(l.handle, progress, interrupts) {
+			p.terminal.println("ended at once; to go on from the last checkpoint: " + p.resume)
+			return exitCanceled
+		}
+		return p.conclude(l.handle, time.Since(start))
+	}
 }
 
-// watch shows progress until the job has ended, and stops it on a signal.
-func (p *program) watch(h *Handle, interrupts <-chan os.Signal, cancel func()) {
-	var progress console.Progress
-	ticker := time.NewTicker(p.terminal.interval())
+// watch shows progress until the job has ended, and stops it on a signal. It returns false on a second one: the process
+// is to end as if it had been killed, which harms nothing.
+func (p *program) watch(h *Handle, progress *console.Progress, interrupts <-chan os.Signal) bool {
+	ticker := time.NewTicker(p.terminal.interval)
 	defer ticker.Stop()
 	stopping := false
 	for {
 		select {
 		case <-h.Done():
 			p.terminal.clear()
-			return
+			return true
 		case <-interrupts:
 			if stopping {
-				p.terminal.println("ending at once, without a checkpoint")
-				cancel()
-				continue
+				return false
 			}
 			stopping = true
-			p.terminal.println("stopping with a final checkpoint; again to end at once")
+			p.terminal.println("stopping with a final checkpoint; Ctrl-C again ends at once")
 			h.job.Suspend()
 		case <-ticker.C:
-			if s := h.sample(); s != nil {
-				p.terminal.progress(progress.Line(&s.Sample))
-			}
+			p.terminal.progress(progress.Line(&h.report(time.Now()).Sample))
 		}
 	}
 }
@@ -160,67 +171,19 @@ func (p *program) watch(h *Handle, interrupts <-chan os.Signal, cancel func()) {
 // conclude prints the summary and what to do next.
 func (p *program) conclude(h *Handle, took time.Duration) int {
 	err := h.Wait()
-	switch {
-	case h.result.Earlier:
+	if h.result.Earlier {
 		p.terminal.println(fmt.Sprintf("run %s of job %q has ended before: %s", h.JobID(), p.name, h.result.Status))
-	case h.last != nil:
-		s := sampleOf(h.graph, h.last, time.Now())
-		s.Status = h.result.Status
-		p.terminal.println(strings.TrimRight(console.Summary(&s.Sample, took), "\n"))
-	}
-	if h.result.Status == "SUSPENDED" {
-		p.terminal.println("\nto resume: " + p.resume())
+	} else {
+		p.terminal.println(strings.TrimRight(console.Summary(&h.report(time.Now()).Sample, took), "\n"))
 	}
 	switch {
 	case errors.Is(err, ErrCanceled):
-		p.terminal.println("canceled; to go on from the last checkpoint: " + p.resume())
 		return exitCanceled
 	case err != nil:
 		p.terminal.println(err.Error())
 		return exitFailed
+	case h.result.Status == suspended:
+		p.terminal.println("\nto resume: " + p.resume)
 	}
 	return exitFinished
-}
-
-// resume is the command that goes on where this one stopped.
-func (p *program) resume() string {
-	words := append(invocation(), p.job...)
-	skip := false
-	for _, arg := range p.args {
-		name, _, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		switch {
-		case skip:
-			skip = false
-		case strings.HasPrefix(arg, "-") && name == "restore":
-			skip = !joined
-		case strings.HasPrefix(arg, "-") && name == "overwrite":
-		default:
-			words = append(words, quote(arg))
-		}
-	}
-	return strings.Join(append(words, "--restore", latest), " ")
-}
-
-// invocation is `go run PACKAGE` where the program was started so, else the path that it was started by.
-func invocation() []string {
-	exe := os.Args[0]
-	if !strings.Contains(exe, string(filepath.Separator)+"go-build") {
-		return []string{exe}
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return []string{exe}
-	}
-	if path, inModule := strings.CutPrefix(info.Path, info.Main.Path); inModule {
-		return []string{"go", "run", "." + path}
-	}
-	return []string{"go", "run", info.Path}
-}
-
-// quote makes a word of the shell of an argument.
-func quote(arg string) string {
-	if arg != "" && !strings.ContainsAny(arg, " \t\n'\"\\$&|;<>()*?[]{}~`#!") {
-		return arg
-	}
-	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }

@@ -19,35 +19,17 @@ type report struct {
 	keys []string
 }
 
-// details asks the JobMaster, and is what it said last where the job has ended.
-func (h *Handle) details(ctx context.Context) *core.JobDetails {
-	d, err := h.job.Status(ctx)
+// report is how the job is doing now, or was at its end. The JobMaster answers at once, for it never blocks.
+func (h *Handle) report(now time.Time) *report {
+	d, err := h.job.Status(context.Background())
 	if err != nil {
-		return nil
+		d = core.JobDetails{} // it only passes on the error of the context
 	}
-	return &d
+	return reportOf(h.graph, &d, now)
 }
 
-// sample is how the job is doing now, or was at its end.
-func (h *Handle) sample() *report {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // no caller has one; it is short
-	defer cancel()
-	d := h.details(ctx)
-	if d == nil {
-		select {
-		case <-h.done:
-			d = h.last
-		case <-ctx.Done():
-		}
-	}
-	if d == nil {
-		return nil
-	}
-	return sampleOf(h.graph, d, time.Now())
-}
-
-// sampleOf sums up the subtasks of each step.
-func sampleOf(g *graph.JobGraph, d *core.JobDetails, now time.Time) *report {
+// reportOf sums up the subtasks of each step.
+func reportOf(g *graph.JobGraph, d *core.JobDetails, now time.Time) *report {
 	r := &report{Sample: console.Sample{At: now, Status: d.Status.String(), Restarts: len(d.Failures)}}
 	if n := len(d.Failures); n > 0 {
 		r.Failure = d.Failures[n-1].Error()

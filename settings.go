@@ -3,6 +3,7 @@
 package weir
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,8 +41,11 @@ func known() []setting {
 		}},
 		{"pipeline.operator-chaining.enabled", "false gives each step a task of its own", func(s *settings, v string) error {
 			on, err := strconv.ParseBool(v)
+			if err != nil {
+				return errors.New("want true or false")
+			}
 			s.noChaining = !on
-			return err
+			return nil
 		}},
 		{"taskmanager.count", "TaskManagers in the process", func(s *settings, v string) error {
 			return positive(v, &s.taskManagers)
@@ -51,7 +55,7 @@ func known() []setting {
 		}},
 		{"taskmanager.exchange", "how TaskManagers reach each other: local, tcp or unix", func(s *settings, v string) error {
 			if !slices.Contains([]string{"local", "tcp", "unix"}, v) {
-				return fmt.Errorf("want local, tcp or unix")
+				return errors.New("want local, tcp or unix")
 			}
 			s.network = v
 			return nil
@@ -83,7 +87,7 @@ func known() []setting {
 func positive(value string, to *int) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		return fmt.Errorf("want a number from 1")
+		return errors.New("want a number from 1")
 	}
 	*to = n
 	return nil
@@ -95,7 +99,7 @@ func duration(value string, to *time.Duration) error {
 	text = strings.TrimSuffix(text, "in") // min
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("want a time, as 500ms, 10s or 1m")
+		return errors.New("want a time, as 500ms, 10s or 1m")
 	}
 	*to = d
 	return nil

@@ -18,6 +18,8 @@ import (
 type terminal struct {
 	out   *os.File
 	isTTY bool
+	// interval is the time between two progress lines.
+	interval time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -26,16 +28,17 @@ type terminal struct {
 	}
 }
 
-func newTerminal(out *os.File) *terminal {
-	return &terminal{out: out, isTTY: term.IsTerminal(int(out.Fd()))}
-}
+// Times between two progress lines: on a terminal they replace each other.
+const (
+	intervalTTY   = time.Second / 4
+	intervalPlain = 10 * time.Second
+)
 
-// interval is the time between two progress lines.
-func (t *terminal) interval() time.Duration {
-	if t.isTTY {
-		return time.Second / 4
+func newTerminal(out *os.File) *terminal {
+	if term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" {
+		return &terminal{out: out, isTTY: true, interval: intervalTTY}
 	}
-	return 10 * time.Second
+	return &terminal{out: out, interval: intervalPlain}
 }
 
 // eraseLine returns to the start of the line and clears it.
@@ -43,30 +46,44 @@ const eraseLine = "\r\x1b[2K"
 
 // progress shows a line in place of the one before.
 func (t *terminal) progress(line string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if !t.isTTY {
-		fmt.Fprintln(t.out, line)
+		t.println(line)
 		return
 	}
-	if width, _, err := term.GetSize(int(t.out.Fd())); err == nil {
-		if r := []rune(line); len(r) > width-1 && width > 1 {
-			line = string(r[:width-1])
-		}
+	width, _, err := term.GetSize(int(t.out.Fd()))
+	if err == nil {
+		line = clip(line, width-1)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	fmt.Fprint(t.out, eraseLine+line)
 	t.mu.shown = true
 }
 
+// clip shortens a line to a width, so that it stays one line; a width below one is unknown.
+func clip(line string, width int) string {
+	if r := []rune(line); width > 0 && len(r) > width {
+		return string(r[:width])
+	}
+	return line
+}
+
 // println shows a line that stays.
 func (t *terminal) println(line string) {
-	t.clear()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clearLocked()
 	fmt.Fprintln(t.out, line)
 }
 
+// clear removes the progress line.
 func (t *terminal) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.clearLocked()
+}
+
+func (t *terminal) clearLocked() {
 	if t.mu.shown {
 		fmt.Fprint(t.out, eraseLine)
 		t.mu.shown = false
@@ -75,14 +92,16 @@ func (t *terminal) clear() {
 
 // Write is for the logger.
 func (t *terminal) Write(p []byte) (int, error) {
-	t.clear()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clearLocked()
 	return t.out.Write(p)
 }
 
 // logger logs warnings and worse, in colour on a terminal.
 func (t *terminal) logger() *slog.Logger {
 	if t.isTTY {
-		return slog.New(tint.NewHandler(t, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(t, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewTextHandler(t, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -20,7 +20,6 @@ import (
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
-	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -37,10 +36,11 @@ type Options struct {
 	TaskManagers, Slots int
 	// MemoryBytes is what the job may use; it is reported, not enforced, since the process belongs to the caller.
 	MemoryBytes int64
-	// CheckpointDir is where checkpoints go.
+	// CheckpointDir is where checkpoints go, unless the job's own Checkpoints.Dir says otherwise.
 	CheckpointDir string
-	// Restore is `latest`, to continue the newest run in CheckpointDir, or the path of a savepoint or checkpoint that a
-	// new run begins from.
+	// Restore is `latest`, to continue the newest run in CheckpointDir or begin one where there is none, or the path of a
+	// savepoint or checkpoint that a new run begins from. A newest run that has ended is not begun again: the Handle
+	// tells how it ended.
 	Restore string
 	// AllowNonRestoredState drops state that has no place in the job any more.
 	AllowNonRestoredState bool
@@ -55,7 +55,7 @@ type Options struct {
 func Run(ctx context.Context, name string, build Build, o Options) (*Handle, error) {
 	s, err := parseSettings(o.Settings)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("job %q: %w", name, err)
 	}
 	sg, err := stream.Describe(stream.Setup{Name: name, Args: o.Args, Dir: workingDir()}, build)
 	if err != nil {
@@ -67,6 +67,10 @@ func Run(ctx context.Context, name string, build Build, o Options) (*Handle, err
 // ErrCanceled is what Wait returns for a job that was canceled.
 var ErrCanceled = errors.New("weir: job canceled")
 
+// ErrDeposed is wrapped by what Wait returns when another process has continued the run with Restore `latest`: this one
+// has ended without committing anything more, and the job goes on there.
+var ErrDeposed = errors.New("weir: another process has continued this run")
+
 // Handle is a running job; its methods may be called from any goroutine.
 type Handle struct {
 	graph   *graph.JobGraph
@@ -75,7 +79,6 @@ type Handle struct {
 	// done is closed when the job and its cluster have ended; result and err are set then.
 	done   chan struct{}
 	result embedded.Result
-	last   *core.JobDetails
 	err    error
 }
 
@@ -83,7 +86,7 @@ type Handle struct {
 func (h *Handle) JobID() string { return h.job.ID() }
 
 // Wait returns when the job has ended and all its goroutines with it: nil if it finished, was stopped with a savepoint or
-// suspended, ErrCanceled, or what failed it.
+// suspended, ErrCanceled, ErrDeposed, or what failed it.
 func (h *Handle) Wait() error {
 	<-h.done
 	return h.err
@@ -92,33 +95,40 @@ func (h *Handle) Wait() error {
 // Done is closed when the job has ended and all its goroutines with it.
 func (h *Handle) Done() <-chan struct{} { return h.done }
 
-// Cancel ends the job at once, without a checkpoint, and waits for it.
+// Cancel ends the job at once, without a checkpoint, and waits for it: nil once it is canceled. A run that was canceled
+// can't be continued, and its checkpoints are removed unless Checkpoints.KeepAfterCancel says otherwise.
 func (h *Handle) Cancel(ctx context.Context) error {
 	h.job.Cancel()
-	return h.await(ctx)
+	if err := h.await(ctx); !errors.Is(err, ErrCanceled) {
+		return err
+	}
+	return nil
 }
 
-// Suspend takes a last checkpoint, commits its output, ends the job and waits for it: Restore `latest` goes on from there.
+// Suspend takes a last checkpoint, commits its output, ends the job and waits for it: Restore `latest` goes on from
+// there. Where that checkpoint fails, `latest` goes on from the one before.
 func (h *Handle) Suspend(ctx context.Context) error {
 	h.job.Suspend()
 	return h.await(ctx)
 }
 
+// await returns what Wait would, or the error of ctx at its end.
 func (h *Handle) await(ctx context.Context) error {
 	select {
 	case <-h.done:
-		return nil
+		return h.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// Savepoint takes one below dir and returns its path.
+// Savepoint takes one below dir and returns its path. It commits nothing, and the job goes on.
 func (h *Handle) Savepoint(ctx context.Context, dir string) (path string, err error) {
 	return h.job.Savepoint(ctx, absolute(dir))
 }
 
-// StopWithSavepoint takes a savepoint, commits its output and ends the job.
+// StopWithSavepoint takes a savepoint, commits its output and ends the job as FINISHED. If the savepoint fails, the job
+// goes on.
 func (h *Handle) StopWithSavepoint(ctx context.Context, dir string) (path string, err error) {
 	return h.job.StopWithSavepoint(ctx, absolute(dir), false)
 }
@@ -133,17 +143,14 @@ type JobStatus string
 
 // Status returns the state of the job.
 func (h *Handle) Status() JobStatus {
-	if s := h.sample(); s != nil {
-		return JobStatus(s.Status)
-	}
-	<-h.done
-	return JobStatus(h.result.Status)
+	return JobStatus(h.report(time.Now()).Status)
 }
 
-// StepMetrics sums the subtasks of a step. Watermark is their least: the zero time before the first.
+// StepMetrics sums the subtasks of a step.
 type StepMetrics struct {
 	RecordsIn, RecordsOut, LateDropped int64
-	Watermark                          time.Time
+	// Watermark is the least of the subtasks: the zero time before the first, a time in 2262 at the end of the input.
+	Watermark time.Time
 	// Busy and Backpressured are shares of the time of the step's tasks, in [0, 1].
 	Busy, Backpressured float64
 	// Counters are those that user code counts.
@@ -152,10 +159,7 @@ type StepMetrics struct {
 
 // Metrics returns the figures of each step by uid, or by name where it has none, as they were reported last.
 func (h *Handle) Metrics() map[string]StepMetrics {
-	s := h.sample()
-	if s == nil {
-		return nil
-	}
+	s := h.report(time.Now())
 	all := make(map[string]StepMetrics, len(s.Steps))
 	for i, step := range s.Steps {
 		all[s.keys[i]] = StepMetrics{

@@ -29,7 +29,7 @@ func sample(now time.Time, in, out, mark int64) *Sample {
 func TestProgressLine(t *testing.T) {
 	t0 := at("2026-01-02T00:00:00Z")
 	mark := at("2026-01-01T23:00:00Z").UnixNano()
-	var p Progress
+	p := Progress{Start: t0, StuckAfter: StuckAfter}
 	p.Line(sample(t0, 0, 0, element.MinWatermark))
 	s := sample(t0.Add(2*time.Second), 26800, 1196, mark)
 	s.Checkpoint = Checkpoint{ID: 3, Completed: t0.Add(time.Second), Duration: 12 * time.Millisecond, Bytes: 88_100}
@@ -47,7 +47,7 @@ func TestProgressNamesWhatHoldsTheWatermark(t *testing.T) {
 	line := func(p *Progress, after time.Duration, in, mark int64) string {
 		return p.Line(sample(t0.Add(after), in, 0, mark))
 	}
-	var p Progress
+	p := Progress{Start: t0, StuckAfter: StuckAfter}
 	line(&p, 0, 0, mark)
 	line(&p, time.Second, 10, mark)
 	for _, step := range []struct {

@@ -10,14 +10,20 @@ import (
 	"github.com/weir-stream/weir/element"
 )
 
-// StuckAfter is how long a watermark may stand still while records come in before the progress line names what holds it.
+// StuckAfter is how long the watermark of a job may stand still before its progress line names what holds it.
 const StuckAfter = 10 * time.Second
 
-// Progress makes a line of each sample, by what has changed since earlier ones. The zero Progress has seen none.
+// Progress makes a line of each sample, by what has changed since earlier ones.
 type Progress struct {
-	start, last time.Time
-	lastIn      int64
-	rate        float64
+	// Start is when the job was started.
+	Start time.Time
+	// StuckAfter is how long a watermark may stand still while records come in; never zero.
+	StuckAfter time.Duration
+
+	begun  bool
+	last   time.Time // when in was lastIn
+	lastIn int64
+	rate   float64
 	// mark is the watermark since moved, when markIn records had come in.
 	mark   int64
 	moved  time.Time
@@ -27,15 +33,15 @@ type Progress struct {
 // Line describes a sample; each is later than the one before.
 func (p *Progress) Line(s *Sample) string {
 	in := s.in()
-	if p.start.IsZero() {
-		p.start, p.last, p.lastIn = s.At, s.At, in
-		p.mark, p.moved, p.markIn = element.MinWatermark, s.At, in
+	if !p.begun {
+		p.begun, p.last = true, p.Start
+		p.mark, p.moved = element.MinWatermark, p.Start
 	}
 	p.measure(s.At, in)
 	at, holder := s.watermark()
 	parts := []string{
 		s.Status,
-		clock(s.At.Sub(p.start)),
+		clock(s.At.Sub(p.Start)),
 		fmt.Sprintf("in %s (%s/s)", count(in), short(p.rate)),
 		"out " + count(s.out()),
 		"watermark " + watermark(at, s.At),
@@ -52,9 +58,16 @@ func (p *Progress) Line(s *Sample) string {
 	return strings.Join(parts, "  ")
 }
 
-// measure updates the rate, over at least half a second.
+// Figures come in about once a second: a rate is taken from one change to the next, and where there is none for longer,
+// nothing is coming.
+const (
+	rateMin = time.Second / 2
+	rateMax = 5 * time.Second / 2
+)
+
+// measure updates the rate.
 func (p *Progress) measure(now time.Time, in int64) {
-	if d := now.Sub(p.last); d >= time.Second/2 {
+	if d := now.Sub(p.last); d >= rateMin && in != p.lastIn || d >= rateMax {
 		p.rate = max(0, float64(in-p.lastIn)/d.Seconds())
 		p.last, p.lastIn = now, in
 	}
@@ -66,7 +79,7 @@ func (p *Progress) stuck(now time.Time, in, at int64, holder string) string {
 		p.mark, p.moved, p.markIn = at, now, in
 		return ""
 	}
-	if now.Sub(p.moved) < StuckAfter || in == p.markIn || at == element.MaxWatermark {
+	if now.Sub(p.moved) < p.StuckAfter || in == p.markIn || at == element.MaxWatermark {
 		return ""
 	}
 	if holder == "" {

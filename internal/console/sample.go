@@ -58,8 +58,8 @@ func (s *Sample) out() (n int64) {
 	return n
 }
 
-// watermark is the least of the sources that have one yet; without any it is MinWatermark. Sources that sent the end of
-// time don't hold it back while others have not.
+// watermark is the least of the sources, and the split that has it. A source without one yet is at MinWatermark; one that
+// sent the end of time holds nothing back.
 func (s *Sample) watermark() (at int64, holder string) {
 	at = element.MaxWatermark
 	found := false

@@ -29,6 +29,8 @@ type Result struct {
 	Error string
 	// Savepoint is the path of the one that the job was stopped with, empty if it was not.
 	Savepoint string
+	// Deposed tells that another process has continued the run meanwhile: this one left no trace.
+	Deposed bool
 	// Earlier tells that the run had ended before this submission, which started nothing.
 	Earlier bool
 }
@@ -54,12 +56,9 @@ func (j *Job) Wait(ctx context.Context) (Result, error) {
 		return Result{}, context.Cause(ctx)
 	}
 	r := j.master.Result()
-	result := Result{Status: r.Status.String(), Savepoint: r.Savepoint}
+	result := Result{Status: r.Status.String(), Savepoint: r.Savepoint, Deposed: r.Deposed}
 	if r.Cause != nil {
 		result.Error = r.Cause.Error()
-	}
-	if r.Deposed {
-		result.Error = "another process has continued this run"
 	}
 	return result, nil
 }

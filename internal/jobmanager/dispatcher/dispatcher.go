@@ -25,7 +25,8 @@ import (
 	"github.com/weir-stream/weir/internal/rpc"
 )
 
-// Latest is the Restore of a submission that continues the newest run of its checkpoint directory.
+// Latest is the Restore of a submission that continues the newest run of its checkpoint directory, or begins one where
+// there is none.
 const Latest = "latest"
 
 // Config is what a Dispatcher is made of. All is required, but where a zero value is explained.
@@ -222,11 +223,16 @@ func (d *Dispatcher) prepare(ctx context.Context, s Submission) (*prepared, erro
 		JobID: newJobID(), JobName: s.Graph.Name, Created: time.Now().UTC(), Fingerprint: s.Graph.Fingerprint,
 	}
 	r := &prepared{allow: s.AllowNonRestoredState}
+	if s.Restore == Latest {
+		err := d.continued(ctx, store, s, r)
+		if !errors.Is(err, storage.ErrNoRun) {
+			return r, err
+		}
+		d.config.Logger.WarnContext(ctx, "there is no run to continue: a new one begins", "dir", s.Store.Location())
+	}
 	var err error
 	switch s.Restore {
-	case Latest:
-		return r, d.continued(ctx, store, s, r)
-	case "":
+	case "", Latest:
 		if err := probe(ctx, s.Graph, info.JobID); err != nil {
 			return nil, err
 		}
@@ -307,6 +313,9 @@ func KeyGroups(
 	location := restore
 	if restore == Latest {
 		run, err := storage.NewStore(store).LatestRun(ctx)
+		if errors.Is(err, storage.ErrNoRun) {
+			return groups, nil
+		}
 		if err != nil {
 			return nil, err
 		}
