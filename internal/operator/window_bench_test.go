@@ -107,17 +107,17 @@ func benchmarkSeconds(
 
 // windowLoop is what a careful programmer would write for one window.
 type windowLoop struct {
-	slices     int64
-	index      []uint64
-	keys       []int64
-	ring       [][]stats
-	back       []stats
-	front      int64
-	add        func(*stats, *click)
-	merge      func(*stats, *stats)
-	out        *element.Out[float64]
-	ids        []uint32
-	sliceAtEnd int64
+	slices int64
+	index  []uint64
+	keys   []int64
+	ring   [][]stats
+	back   []stats
+	front  int64
+	add    func(*stats, *click)
+	merge  func(*stats, *stats)
+	out    *element.Out[float64]
+	ids    []uint32
+	sum    stats
 }
 
 func (l *windowLoop) process(b *element.Batch[click]) error {
@@ -173,9 +173,9 @@ func (l *windowLoop) watermark(at int64) error {
 	default:
 		for i := range current {
 			l.merge(&l.back[i], &current[i])
-			v := l.back[i]
-			l.merge(&v, &first[i])
-			l.emit(&v)
+			l.sum = l.back[i]
+			l.merge(&l.sum, &first[i])
+			l.emit(&l.sum)
 		}
 	}
 	l.front--

@@ -195,9 +195,6 @@ func (c *column[A]) lookup(id uint32) *A {
 	return nil
 }
 
-// filled reports whether pages are filled well enough that new ones are best made whole.
-func (c *column[A]) filled() bool { return c.count*4 >= len(c.pages)*pageCells }
-
 // clone copies the column. Cells are copied as they are.
 func (c *column[A]) clone(spare *cells[A]) column[A] {
 	d := column[A]{pages: slices.Clone(c.pages), count: c.count}

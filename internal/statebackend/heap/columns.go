@@ -39,8 +39,8 @@ type Columns[K comparable, A any] struct {
 	// slices are in order of time; recent has some of them by a hash of their start.
 	slices []*Slice[A]
 	recent [recentSlices]*Slice[A]
-	// newest is the slice that was made last: it tells how well pages are filled.
-	newest *Slice[A]
+	// removedPages is the number of pages of the slice that was removed last, if those were filled well, else zero.
+	removedPages int
 	// due are key groups of which Tend looks for ids that are not in use.
 	due []int
 	// count is the number of cells, peak the most since the last removal, before that of the time before.
@@ -149,8 +149,8 @@ func (c *Columns[K, A]) Slice(start int64) *Slice[A] {
 	i, ok := c.search(start)
 	if !ok {
 		s := &Slice[A]{start: start, dirty: c.epoch}
+		s.pages = make([]page[A], 0, c.pagesBefore(i))
 		c.slices = slices.Insert(c.slices, i, s)
-		c.newest = s
 		c.stacks.inserted(start, &c.spare)
 	}
 	*r = c.slices[i]
@@ -213,13 +213,26 @@ func (c *Columns[K, A]) open(s *Slice[A], id uint32) *A {
 	return cell
 }
 
-// dense guesses whether a new page will be filled: by the last slice that has seen enough.
+// dense guesses whether a new page of a slice will be filled: by the slice before.
 func (c *Columns[K, A]) dense(s *Slice[A]) bool {
 	i, _ := c.search(s.start)
-	if i > 0 {
-		s = c.slices[i-1]
+	return c.pagesBefore(i) > 0
+}
+
+// pagesBefore is the number of pages of the slice before place i, if they are filled well, else zero.
+func (c *Columns[K, A]) pagesBefore(i int) int {
+	if i == 0 {
+		return c.removedPages
 	}
-	return s.count >= pageCells && s.filled()
+	return c.slices[i-1].wellFilled()
+}
+
+// wellFilled is the number of pages, if a quarter of their places is taken, else zero.
+func (s *Slice[A]) wellFilled() int {
+	if s.count < pageCells || s.count*4 < len(s.pages)*pageCells {
+		return 0
+	}
+	return len(s.pages)
 }
 
 // First returns the start of the first slice that starts at start or later and isn't empty.
@@ -243,9 +256,7 @@ func (c *Columns[K, A]) Remove(gone func(start int64) bool) {
 	}
 	for _, s := range c.slices[:n] {
 		c.count -= s.count
-		if c.newest == s {
-			c.newest = nil
-		}
+		c.removedPages = s.wellFilled()
 		if !c.snap.running { // else the snapshot may want it
 			s.release(&c.spare)
 		}
