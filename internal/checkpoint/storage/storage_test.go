@@ -133,6 +133,54 @@ func media(t *testing.T) map[string]*storage.Store {
 	}
 }
 
+// TestWithdrawnRun is one that was refused before it started: the run before it is the latest again.
+func TestWithdrawnRun(t *testing.T) {
+	for name, s := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			latest := func(want string) {
+				t.Helper()
+				r, err := s.LatestRun(ctx)
+				switch {
+				case want == "" && !errors.Is(err, storage.ErrNoRun):
+					t.Errorf("latest run %v, %v; want none", r, err)
+				case want != "" && (err != nil || r.Info().JobID != want):
+					t.Errorf("latest run %v, %v; want %s", r, err, want)
+				}
+			}
+			begin := func(job string) *storage.Run {
+				t.Helper()
+				r, err := s.NewRun(ctx, info(job))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r
+			}
+			withdraw := func(r *storage.Run) {
+				t.Helper()
+				if err := s.Withdraw(ctx, r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			withdraw(begin("refused"))
+			latest("")
+			begin("one")
+			two := begin("two")
+			withdraw(two)
+			latest("one")
+			withdraw(begin("three"))
+			latest("one")
+			four := begin("four")
+			begin("five")
+			withdraw(four) // another run began meanwhile
+			latest("five")
+			if _, err := s.Run(ctx, "two"); !errors.Is(err, storage.ErrNoRun) {
+				t.Errorf("the withdrawn run is still there: %v", err)
+			}
+		})
+	}
+}
+
 func TestLifeOfARun(t *testing.T) {
 	for name, s := range media(t) {
 		t.Run(name, func(t *testing.T) {

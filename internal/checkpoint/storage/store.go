@@ -55,16 +55,49 @@ func (s *Store) NewRun(ctx context.Context, info RunInfo) (*Run, error) {
 	if !created {
 		return nil, fmt.Errorf("new run %s: %w", info.JobID, ErrRunExists)
 	}
-	for won := false; !won; {
-		n, err := s.runs.newest(ctx)
-		if err == nil {
-			won, err = s.runs.append(ctx, n+1, runRef{info.JobID})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("new run %s: %w", info.JobID, err)
-		}
+	if err := s.setLatest(ctx, info.JobID); err != nil {
+		return nil, fmt.Errorf("new run %s: %w", info.JobID, err)
 	}
 	return r, nil
+}
+
+// setLatest makes a run the one that LatestRun returns; an empty job id is that of none.
+func (s *Store) setLatest(ctx context.Context, jobID string) error {
+	for {
+		n, err := s.runs.newest(ctx)
+		if err != nil {
+			return err
+		}
+		if won, err := s.runs.append(ctx, n+1, runRef{jobID}); won || err != nil {
+			return err
+		}
+	}
+}
+
+// Withdraw takes back a run that must not start, if it is the latest: LatestRun returns the one before again.
+func (s *Store) Withdraw(ctx context.Context, r *Run) error {
+	ns, err := s.runs.numbers(ctx)
+	if err != nil {
+		return err
+	}
+	before := ""
+	for i := len(ns) - 1; i >= 0; i-- {
+		var ref runRef
+		if err := s.runs.read(ctx, ns[i], &ref); err != nil {
+			return err
+		}
+		if ref.JobID != r.info.JobID {
+			if i == len(ns)-1 {
+				return nil // another run began meanwhile
+			}
+			before = ref.JobID
+			break
+		}
+	}
+	if err := s.setLatest(ctx, before); err != nil {
+		return fmt.Errorf("withdraw run %s: %w", r.info.JobID, err)
+	}
+	return errors.Join(s.objects.Remove(ctx, r.path("run")), s.objects.RemoveDir(ctx, r.dir))
 }
 
 // LatestRun returns the run that began last; the error is ErrNoRun if there is none.
@@ -79,6 +112,9 @@ func (s *Store) LatestRun(ctx context.Context) (*Run, error) {
 	var ref runRef
 	if err := s.runs.read(ctx, n, &ref); err != nil {
 		return nil, err
+	}
+	if ref.JobID == "" {
+		return nil, fmt.Errorf("%s: %w", s.objects.Location(), ErrNoRun)
 	}
 	return s.Run(ctx, ref.JobID)
 }

@@ -231,18 +231,20 @@ func (d *Dispatcher) prepare(ctx context.Context, s Submission) (*prepared, erro
 		d.config.Logger.WarnContext(ctx, "there is no run to continue: a new one begins", "dir", s.Store.Location())
 	}
 	var err error
-	switch s.Restore {
-	case "", Latest:
-		if err := probe(ctx, s.Graph, info.JobID); err != nil {
-			return nil, err
-		}
-	default:
+	fresh := s.Restore == "" || s.Restore == Latest
+	if !fresh {
 		if r.snapshot, err = d.open(ctx, s.Graph, s.Restore, s.AllowNonRestoredState); err != nil {
 			return nil, err
 		}
 		info.RestoredFrom, info.AllowNonRestoredState = r.snapshot.Path, s.AllowNonRestoredState
 	}
-	r.run, err = store.NewRun(ctx, info)
+	if r.run, err = store.NewRun(ctx, info); err != nil {
+		return nil, err
+	}
+	if fresh {
+		// The run is on record before its sinks claim their places for it: whoever dies between the two is continued.
+		err = d.probe(ctx, store, s.Graph, r.run)
+	}
 	return r, err
 }
 
@@ -266,7 +268,7 @@ func (d *Dispatcher) continued(ctx context.Context, store *storage.Store, s Subm
 	}
 	info := r.run.Info()
 	if info.RestoredFrom == "" {
-		return nil
+		return d.probe(ctx, store, s.Graph, r.run) // it may have died before it had claimed all places
 	}
 	r.allow = r.allow || info.AllowNonRestoredState
 	r.snapshot, err = d.open(ctx, s.Graph, info.RestoredFrom, r.allow)
@@ -288,15 +290,23 @@ func (d *Dispatcher) open(ctx context.Context, g *graph.JobGraph, path string, a
 	return snap, nil
 }
 
-// probe asks the sinks of a fresh run whether they would mix its results with those of another.
-func probe(ctx context.Context, g *graph.JobGraph, jobID string) error {
+// probe asks the sinks of a run that begins whether they would mix its results with those of another. A run that is
+// refused and has not led before is withdrawn, so that the one before it can be continued.
+func (d *Dispatcher) probe(ctx context.Context, store *storage.Store, g *graph.JobGraph, run *storage.Run) error {
 	for _, n := range g.Stream.Nodes {
 		if n.Sink == nil || n.Sink.Probe == nil {
 			continue
 		}
-		if err := n.Sink.Probe(ctx, jobID); err != nil {
-			return fmt.Errorf("sink %q: %w", n.UID, err)
+		err := n.Sink.Probe(ctx, run.Info().JobID)
+		if err == nil {
+			continue
 		}
+		err = fmt.Errorf("sink %q: %w", n.UID, err)
+		epoch, err2 := run.Epoch(ctx)
+		if err2 == nil && epoch.Epoch == 0 {
+			err2 = store.Withdraw(ctx, run)
+		}
+		return errors.Join(err, err2)
 	}
 	return nil
 }
