@@ -158,9 +158,11 @@ func (m *Master) stepWaiting(r *region, now time.Time) bool {
 	if now.Before(r.began.Add(m.config.SlotTimeout)) {
 		return false
 	}
-	m.failJob(Failure{At: now, Kind: World, Text: fmt.Sprintf(
+	f := Failure{At: now, Kind: World, Text: fmt.Sprintf(
 		"%d of the %d slots that the job needs are missing after %v: start more TaskManagers or lower the parallelism",
-		m.slots.missing(), len(m.slots.seats), m.config.SlotTimeout)}, now)
+		m.slots.missing(), len(m.slots.seats), m.config.SlotTimeout)}
+	m.record(f)
+	m.failJob(f, now)
 	return true
 }
 

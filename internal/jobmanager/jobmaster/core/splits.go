@@ -48,11 +48,10 @@ type enumeratorSnapshot struct {
 	triggered  bool
 }
 
-// assign numbers an assignment.
-func (r *reader) assign(a assignment) int64 {
+// assign gives an assignment the next number.
+func (r *reader) assign(a assignment) {
 	r.last++
 	r.log = append(r.log, a)
-	return r.last
 }
 
 // between calls f for the assignments from a number to another that are still known.

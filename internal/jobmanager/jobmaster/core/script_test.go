@@ -1,0 +1,268 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/checkpoint/coordinator"
+	"github.com/weir-stream/weir/internal/exchange"
+	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/rpc/rpctest"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// TestScripts tells stories of a job that reads, counts and writes. `new p=N [chained] [restart=none]` makes it; the other
+// commands are events, and what follows are the actions, heartbeats and what is said again left out.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Helper()
+		var s *script
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
+			if d.Cmd == "new" {
+				s = newScript(t, d)
+			} else {
+				s.run(t, d)
+			}
+			return s.actions()
+		})
+	})
+}
+
+type script struct {
+	m        *Master
+	now      time.Time
+	sequence map[string]int64
+	metadata map[int64]*checkpoint.Metadata // that was to be stored
+	commits  []Commit
+}
+
+func newScript(t *testing.T, d *datadriven.TestData) *script {
+	t.Helper()
+	p := int(number(t, d, "p"))
+	sg := &graph.StreamGraph{Name: "job", MaxParallelism: 128, Restart: graph.Restart{}}
+	if d.HasArg("norestart") {
+		sg.Restart.Kind = graph.NoRestart
+	}
+	sg.Checkpoints = graph.Checkpoints{Interval: 10 * time.Second}
+	sg.Nodes = []*graph.StreamNode{
+		{ID: 0, UID: "in", Name: "in", Parallelism: p, Source: &graph.SourceSpec{Bounded: true}},
+		{ID: 1, UID: "out", Name: "out", Inputs: 1, Parallelism: p, Sink: &graph.SinkSpec{}},
+	}
+	e := &graph.StreamEdge{From: 0, To: 1, Partitioning: exchange.Hash}
+	if d.HasArg("chained") {
+		e.Partitioning = exchange.Forward
+	}
+	sg.Edges = []*graph.StreamEdge{e}
+	g, err := graph.Build(sg, graph.Options{Parallelism: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{now: time.Unix(0, 0), sequence: map[string]int64{}, metadata: map[int64]*checkpoint.Metadata{}}
+	s.m = NewMaster(Config{
+		JobID: "j", Epoch: 1, Name: "jm", ResourceManager: "rm", Graph: g, CheckpointDir: "/run",
+		Heartbeat: time.Second, HeartbeatTimeout: 5 * time.Second, SlotTimeout: time.Minute, CancelTimeout: 30 * time.Second,
+		IDs: coordinator.IDsReserved{First: 1, Count: 16},
+	}, s.now)
+	s.m.Start(s.now)
+	return s
+}
+
+func number(t *testing.T, d *datadriven.TestData, name string) (n int64) {
+	t.Helper()
+	d.MaybeScanArgs(t, name, &n)
+	return n
+}
+
+func text(t *testing.T, d *datadriven.TestData, name string) (v string) {
+	t.Helper()
+	d.MaybeScanArgs(t, name, &v)
+	return v
+}
+
+// execution finds "out/1" by vertex and subtask.
+func (s *script) execution(t *testing.T, d *datadriven.TestData, name string) *execution {
+	t.Helper()
+	vertex, index, _ := strings.Cut(name, "/")
+	for v, of := range s.m.graph.current {
+		for i, e := range of {
+			if strings.HasPrefix(s.m.config.Graph.Vertices[v].Name, vertex) && fmt.Sprint(i) == index {
+				return e
+			}
+		}
+	}
+	d.Fatalf(t, "no task %q", name)
+	return nil
+}
+
+func (s *script) receive(from string, e *weirpb.Envelope) {
+	s.sequence[from]++
+	e.From, e.JobId, e.Epoch, e.Sequence = from, "j", 1, s.sequence[from]
+	s.m.Receive(e, s.now)
+}
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
+	m, now := s.m, s.now
+	switch d.Cmd {
+	case "offer": // offer tm=NAME slots=(A,B)
+		tm := text(t, d, "tm")
+		o := &weirpb.OfferSlots{TaskManager: tm, Incarnation: "x" + text(t, d, "start"), DataAddress: tm}
+		for _, a := range argument(d, "slots") {
+			o.Allocations = append(o.Allocations, &weirpb.Allocation{AllocationId: a, JobId: "j"})
+		}
+		s.receive(tm, &weirpb.Envelope{Body: &weirpb.Envelope_OfferSlots{OfferSlots: o}})
+	case "restored": // restored [id=N]
+		md := s.metadata[number(t, d, "id")]
+		var encoded []byte
+		if md != nil {
+			encoded = []byte(fmt.Sprintf("checkpoint %d", md.ID))
+		}
+		m.Restored(md, encoded, "", now)
+	case "restore-failed":
+		m.RestoreFailed(errors.New("disk"), World, now)
+	case "enumerator-started":
+		m.EnumeratorStarted(0, m.sources[0].instance, now)
+	case "enumerator-failed":
+		m.EnumeratorFailed(0, m.sources[0].instance, errors.New("boom"), User, now)
+	case "assigned": // assigned reader=N splits=TEXT | nomore
+		m.SplitsAssigned(0, m.sources[0].instance, int(number(t, d, "reader")), []byte(text(t, d, "splits")), d.HasArg("nomore"))
+	case "enumerator-snapshot":
+		m.EnumeratorSnapshot(0, m.sources[0].instance, number(t, d, "id"), []byte("left"), nil, now)
+	case "state": // state to=NAME TASK...
+		for _, a := range d.CmdArgs {
+			if len(a.Vals) == 0 && a.Key != "fatal" {
+				s.report(t, d, s.execution(t, d, a.Key), text(t, d, "to"))
+			}
+		}
+	case "ack": // ack id=N TASK...
+		for _, a := range d.CmdArgs {
+			if len(a.Vals) > 0 {
+				continue
+			}
+			e := s.execution(t, d, a.Key)
+			k := &weirpb.AcknowledgeCheckpoint{Checkpoint: number(t, d, "id"), Attempt: e.attempt}
+			if strings.HasSuffix(m.config.Graph.Vertices[e.vertex].Name, "out") {
+				k.Prepared = []*weirpb.Prepared{{Operator: graph.OperatorIDOf("out"), Committables: []byte("c" + a.Key)}}
+			}
+			s.receive(e.taskManager, &weirpb.Envelope{Body: &weirpb.Envelope_AcknowledgeCheckpoint{AcknowledgeCheckpoint: k}})
+		}
+	case "empty-report": // empty-report tm=NAME slots=(...)
+		tm := text(t, d, "tm")
+		s.receive(tm, &weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: &weirpb.ExecutorReport{
+			TaskManager: tm, Incarnation: "x", Allocations: argument(d, "slots"),
+		}}})
+	case "written":
+		m.Stored(coordinator.MetadataWritten{ID: number(t, d, "id")}, now)
+	case "claimed":
+		m.Stored(coordinator.Claimed{ID: number(t, d, "id")}, now)
+	case "committed":
+		m.Committed(s.commits[0], nil, false, now)
+	case "commit-failed":
+		m.Committed(s.commits[0], errors.New("no"), d.HasArg("permanent"), now)
+	case "cancel":
+		m.Cancel(now)
+	case "suspend":
+		m.Suspend(now)
+	case "tick":
+		s.tick(t, d)
+	default:
+		d.Fatalf(t, "unknown command")
+	}
+}
+
+func argument(d *datadriven.TestData, name string) []string {
+	for _, a := range d.CmdArgs {
+		if a.Key == name {
+			return a.Vals
+		}
+	}
+	return nil
+}
+
+// tick lets time pass. The TaskManagers that are not said to be silent show that they live.
+func (s *script) tick(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
+	by, err := time.ParseDuration(text(t, d, "d"))
+	if err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	s.now = s.now.Add(by)
+	for _, tm := range s.m.slots.order {
+		if tm != text(t, d, "silent") {
+			s.m.slots.managers[tm].heard = s.now
+		}
+	}
+	s.m.Tick(s.now)
+}
+
+func (s *script) report(t *testing.T, d *datadriven.TestData, e *execution, state string) {
+	t.Helper()
+	status := &weirpb.TaskStatus{Attempt: e.attempt, State: weirpb.TaskState(weirpb.TaskState_value["TASK_STATE_"+state])}
+	if state == "FAILED" {
+		status.Error, status.Kind = "boom", User
+		if d.HasArg("fatal") {
+			status.Kind = Fatal
+		}
+	}
+	if state == "ENDED" {
+		status.State, status.InputsEnded = weirpb.TaskState_TASK_STATE_RUNNING, true
+	}
+	s.receive(e.taskManager, &weirpb.Envelope{Body: &weirpb.Envelope_TaskStateChanged{
+		TaskStateChanged: &weirpb.TaskStateChanged{Status: status},
+	}})
+}
+
+// actions describes what the Master wants.
+func (s *script) actions() string {
+	var b strings.Builder
+	for _, a := range s.m.Take() {
+		if line := s.describe(a); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
+}
+
+func (s *script) describe(a Action) string {
+	switch a := a.(type) {
+	case Send:
+		if a.Message.GetDeclareNeeds() != nil || a.Message.GetJobMasterHeartbeat() != nil {
+			return ""
+		}
+		if r := a.Message.GetDeployTasks(); r != nil {
+			r.Fingerprint = 0
+		}
+		return "-> " + a.To + ": " + rpctest.Format(a.Message)
+	case Transition:
+		return fmt.Sprintf("job %v -> %v", a.From, a.To)
+	case FailureSeen:
+		return "failure " + a.Failure.Error()
+	case Commit:
+		s.commits = []Commit{a}
+		return fmt.Sprintf("commit %d: %q", a.Checkpoint, a.Prepared)
+	case Store:
+		if w, ok := a.Action.(coordinator.WriteMetadata); ok {
+			s.metadata[w.ID] = w.Metadata
+			return fmt.Sprintf("store metadata of %d (%v)", w.ID, w.Metadata.Kind)
+		}
+		return fmt.Sprintf("store %T %v", a.Action, a.Action)
+	case Reply:
+		return fmt.Sprintf("reply %d: %v", a.Number, a.Err)
+	case Ended:
+		if a.Cause != nil {
+			return fmt.Sprintf("ended %v: %s", a.Status, a.Cause.Error())
+		}
+		return fmt.Sprintf("ended %v", a.Status)
+	default:
+		return fmt.Sprintf("%T %+v", a, a)
+	}
+}

@@ -1,0 +1,54 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/weir-stream/weir/internal/rpc/rpctest"
+)
+
+// TestScripts tells stories: `receive from=NAME [epoch=N]` takes a message, `tick d=DURATION` lets time pass.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Helper()
+		now := time.Unix(0, 0)
+		m := NewSlotManager(Config{Incarnation: "a", Heartbeat: time.Second, HeartbeatTimeout: 3 * time.Second}, now)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
+			switch d.Cmd {
+			case "receive":
+				e, err := rpctest.Parse(d.Input)
+				if err != nil {
+					d.Fatalf(t, "%v", err)
+				}
+				d.ScanArgs(t, "from", &e.From)
+				if d.HasArg("epoch") {
+					d.ScanArgs(t, "epoch", &e.Epoch)
+				}
+				m.Receive(e, now)
+			case "tick":
+				var text string
+				d.ScanArgs(t, "d", &text)
+				by, err := time.ParseDuration(text)
+				if err != nil {
+					d.Fatalf(t, "%v", err)
+				}
+				now = now.Add(by)
+				m.Tick(now)
+			default:
+				d.Fatalf(t, "unknown command")
+			}
+			var b strings.Builder
+			for _, s := range m.Take() {
+				fmt.Fprintf(&b, "-> %s: %s\n", s.To, rpctest.Format(s.Message))
+			}
+			return b.String()
+		})
+	})
+}

@@ -1,0 +1,86 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/weir-stream/weir/internal/rpc/rpctest"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
+)
+
+// TestScripts tells stories. `receive [epoch=N] seq=N` takes a message of the JobMaster; the allocation "gone" is no slot
+// of the job. `task ATTEMPT state=NAME`, `ended-input`, `ack checkpoint=N`, `ready n=N` are what a task reports, `tick`
+// has a report sent.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Helper()
+		now := time.Unix(0, 0)
+		x := NewExecutor(Config{JobID: "j", TaskManager: "tm", Incarnation: "x", Heartbeat: time.Second}, now)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
+			attempt := int64(1)<<32 | number(t, d, "task")
+			switch d.Cmd {
+			case "receive":
+				e, err := rpctest.Parse(d.Input)
+				if err != nil {
+					d.Fatalf(t, "%v", err)
+				}
+				e.From, e.Epoch, e.Sequence = "jm", max(1, number(t, d, "epoch")), number(t, d, "seq")
+				e.From += fmt.Sprint(e.Epoch)
+				x.Receive(e, func(a string) bool { return a != "gone" })
+			case "state":
+				var name string
+				d.ScanArgs(t, "to", &name)
+				x.Changed(attempt, weirpb.TaskState(weirpb.TaskState_value["TASK_STATE_"+name]), "", 0)
+			case "inputs-ended":
+				x.InputsEnded(attempt)
+			case "ack":
+				x.Acknowledged(&weirpb.AcknowledgeCheckpoint{Attempt: attempt, Checkpoint: number(t, d, "checkpoint")})
+			case "ready":
+				x.ReaderReady(attempt, number(t, d, "n"))
+			case "tick":
+				now = now.Add(time.Second)
+				x.Tick(now, []string{"a"})
+			default:
+				d.Fatalf(t, "unknown command")
+			}
+			var b strings.Builder
+			for _, a := range x.Take() {
+				b.WriteString(describe(a) + "\n")
+			}
+			return b.String()
+		})
+	})
+}
+
+func number(t *testing.T, d *datadriven.TestData, name string) (n int64) {
+	t.Helper()
+	d.MaybeScanArgs(t, name, &n)
+	return n
+}
+
+func describe(a Action) string {
+	name := func(attempt int64) string { return fmt.Sprintf("%d/%d", attempt>>32, attempt&0xffffffff) }
+	switch a := a.(type) {
+	case Send:
+		return fmt.Sprintf("-> %s: %s", a.To, rpctest.Format(a.Message))
+	case Start:
+		return "start " + name(a.Task.GetAttempt())
+	case Cancel:
+		return "cancel " + name(a.Attempt)
+	case Trigger:
+		return fmt.Sprintf("trigger %s: checkpoint %d up to %d", name(a.Attempt), a.Checkpoint, a.Number)
+	case Outcome:
+		return fmt.Sprintf("tell %s: checkpoint %d %s", name(a.Attempt), a.Checkpoint,
+			[]string{"completed", "committed", "aborted"}[a.Kind])
+	case Assign:
+		return fmt.Sprintf("assign %s: number %d, %q, no more %v", name(a.Attempt), a.Number, a.Splits, a.NoMore)
+	}
+	return fmt.Sprintf("%T", a)
+}
