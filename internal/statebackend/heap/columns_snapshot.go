@@ -29,9 +29,9 @@ type columnsSnapshot[K comparable, A any] struct {
 	// buffers are by key group; ready are those that hold a whole block.
 	buffers []columnsBuffer[K, A]
 	ready   []int
-	// bytes were written; heldBytes wait. failed tells that they were too many and are gone.
-	bytes, heldBytes int64
-	failed           bool
+	// bytes were written; heldBytes wait, copiedBytes of them in held. failed tells that they were too many and are gone.
+	bytes, heldBytes, copiedBytes int64
+	failed                        bool
 }
 
 type heldPage[A any] struct {
@@ -99,6 +99,7 @@ func (c *Columns[K, A]) touch(s *Slice[A], p *page[A]) {
 		}
 		snap.held = append(snap.held, held)
 		snap.heldBytes += pageBytes(p)
+		snap.copiedBytes += pageBytes(p)
 	}
 	if snap.heldBytes > 2*c.config.ReserveBytes {
 		c.dropHeld()
@@ -193,10 +194,13 @@ func (c *Columns[K, A]) step(w statebackend.Writer, budget int) (done bool, err 
 		return false, err
 	}
 	start := s.bytes + s.heldBytes
-	for budget > 0 && w.Room() {
+	// Writes may set pages aside faster than the budget has them encoded. It doesn't count then.
+	crowded := func() bool { return s.copiedBytes > c.config.ReserveBytes/2 }
+	for (budget > 0 || crowded()) && w.Room() {
 		if n := len(s.held); n > 0 {
 			h := &s.held[n-1]
 			s.heldBytes -= pageBytes(&h.page)
+			s.copiedBytes -= pageBytes(&h.page)
 			c.gather(h.start, &h.page)
 			budget -= slotCost + rowCost*bits.OnesCount64(h.present)
 			c.spare.give(h.cells)
@@ -212,7 +216,7 @@ func (c *Columns[K, A]) step(w statebackend.Writer, budget int) (done bool, err 
 		if err := c.relieve(w); err != nil {
 			return false, err
 		}
-		if s.bytes+s.heldBytes-start > stepBytesMax {
+		if s.bytes+s.heldBytes-start > stepBytesMax && !crowded() {
 			return false, nil
 		}
 	}
@@ -255,7 +259,7 @@ func (c *Columns[K, A]) relieve(w statebackend.Writer) error {
 		}
 	}
 	s.ready = slices.Delete(s.ready, 0, n)
-	for group := 0; group < len(s.buffers) && s.heldBytes > c.config.ReserveBytes/2 && w.Room(); group++ {
+	for group := 0; group < len(s.buffers) && s.heldBytes-s.copiedBytes > c.config.ReserveBytes/2 && w.Room(); group++ {
 		if err := c.flush(w, group); err != nil {
 			return err
 		}
@@ -317,7 +321,7 @@ func (c *Columns[K, A]) dropHeld() {
 		clear(b.rows)
 		*b = columnsBuffer[K, A]{rows: b.rows[:0], encoded: b.encoded[:0]}
 	}
-	s.held, s.ready, s.heldBytes = s.held[:0], s.ready[:0], 0
+	s.held, s.ready, s.heldBytes, s.copiedBytes = s.held[:0], s.ready[:0], 0, 0
 }
 
 // Base implements statebackend.State.

@@ -507,6 +507,44 @@ func TestColumnsDecline(t *testing.T) {
 	}
 }
 
+// TestColumnsKeepUp has writes that touch all pages between two slices of a snapshot, many more than the reserve can hold.
+func TestColumnsKeepUp(t *testing.T) {
+	c, err := NewColumns[int](ColumnsConfig[int64]{
+		Config: Config{
+			Name: "windows", Groups: statebackend.KeyGroupsOf(columnsGroups, 1, 0), MaxParallelism: columnsGroups, ReserveBytes: 64 << 10,
+		},
+		Slicing: Slicing{Size: 1, Slide: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(key int) { *c.Cell(c.Slice(0), c.id(c.hash(&key), &key))++ }
+	const cells = 20_000
+	for key := range cells {
+		add(key)
+	}
+	w := statebackend.NewMemory(columnsGroups).Writer(1, 1, 0)
+	if err := c.Begin(statebackend.Checkpoint{ID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for key, done := 0, false; !done; {
+		for range 50 {
+			add(key % cells)
+			key += pageCells
+		}
+		if done, err = c.Step(w, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := 0
+	for _, b := range w.Blocks("windows") {
+		rows += b.Rows
+	}
+	if rows != cells {
+		t.Errorf("%d rows, want %d", rows, cells)
+	}
+}
+
 // FuzzColumnsRestore wants an error, or cells, of any block.
 func FuzzColumnsRestore(f *testing.F) {
 	s := Slicing{Size: 4, Slide: 2, Lateness: 1}
