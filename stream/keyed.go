@@ -100,7 +100,7 @@ func (k Keyed[K, T]) MaxBy[N cmp.Ordered](uid UID, of func(*T) N) Stream[T] {
 }
 
 // apply adds a step with keyed state.
-func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, make func() (operator.Step, error)) Stream[U] {
+func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, newStep func() (operator.Step, error)) Stream[U] {
 	e := k.s.env
 	e.claim(uid, verb)
 	if missing {
@@ -111,7 +111,7 @@ func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, make func(
 	if c == nil {
 		return broken[U](e)
 	}
-	step, err := make()
+	step, err := newStep()
 	if err != nil {
 		e.fail("%s: %w", describe(verb, uid), err)
 		return broken[U](e)

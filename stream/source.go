@@ -4,7 +4,7 @@ package stream
 
 import (
 	"github.com/weir-stream/weir/connector"
-	"github.com/weir-stream/weir/connector/print"
+	printer "github.com/weir-stream/weir/connector/print"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/watermark"
@@ -102,7 +102,7 @@ func addSink[T, W, C any](s Stream[T], uid UID, sink connector.Sink[T, W, C]) Si
 }
 
 // Print writes the stream to standard output, for a look at it.
-func (s Stream[T]) Print(uid UID) Sink { return s.To(uid, print.New[T]()) }
+func (s Stream[T]) Print(uid UID) Sink { return s.To(uid, printer.New[T]()) }
 
 // Inject begins a stream with an operator that has no inputs. It is for test kits.
 func Inject[T any](e *Env, uid UID, op func() operator.Operator) Stream[T] {

@@ -125,12 +125,12 @@ func (w Windowed[K, T]) reduce(uid UID, missing bool, f func(acc, in *T)) Stream
 	return w.Reduce(uid, f)
 }
 
-func (w Windowed[K, T]) apply[U any](uid UID, missing bool, make func() (operator.Step, error)) Stream[U] {
+func (w Windowed[K, T]) apply[U any](uid UID, missing bool, newStep func() (operator.Step, error)) Stream[U] {
 	verb := "Window"
 	if w.all {
 		verb = "WindowAll"
 	}
-	s := w.k.apply[U](verb, uid, missing, make)
+	s := w.k.apply[U](verb, uid, missing, newStep)
 	if w.all {
 		s.env.set(s.step, verb, func(n *graph.StreamNode) { n.Parallelism = 1 })
 	}

@@ -21,7 +21,7 @@ func (m *mean) merge(o *mean) {
 }
 
 // compare orders means without rounding, by cross multiplication; neither may be of nothing.
-func (m mean) compare(o mean) int {
+func (m *mean) compare(o *mean) int {
 	aHi, aLo := mul(m.Sum, o.Count)
 	bHi, bLo := mul(o.Sum, m.Count)
 	switch {
@@ -43,7 +43,7 @@ func mul(a, n int64) (hi int64, lo uint64) {
 }
 
 // String has two decimals, rounded half away from zero, and no negative zero; a mean of nothing is empty.
-func (m mean) String() string {
+func (m *mean) String() string {
 	if m.Count == 0 {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -83,7 +84,7 @@ func (r *ranking) OnTimer(day *carriers, ctx *stream.Ctx[int64], _ stream.Timer,
 		}
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(b.delay.compare(a.delay), cmp.Compare(a.name, b.name))
+		return cmp.Or(b.delay.compare(&a.delay), cmp.Compare(a.name, b.name))
 	})
 	for i, c := range all[:min(ranked, len(all))] {
 		out.Emit(Rank{dayStart(ctx.Key()).Format(time.DateOnly), int64(i + 1), c.name, c.delay.Count, c.delay.String()})
@@ -102,13 +103,13 @@ func (d dataset) airlines() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("names of carriers: %w", err)
 	}
-	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
+	err = errors.Join(err, f.Close())
 	if err != nil {
 		return nil, fmt.Errorf("names of carriers: %w", err)
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("names of carriers: airlines.csv is empty")
+		return nil, errors.New("names of carriers: airlines.csv is empty")
 	}
 	code, name := slices.Index(rows[0], "carrier"), slices.Index(rows[0], "name")
 	if code < 0 || name < 0 {

@@ -3,6 +3,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -185,7 +186,7 @@ func (m *Metadata) Files() []string {
 func (m *Metadata) Validate() error {
 	switch {
 	case m.JobID == "":
-		return fmt.Errorf("no job id")
+		return errors.New("no job id")
 	case m.ID <= 0:
 		return fmt.Errorf("checkpoint id %d", m.ID)
 	case !m.Kind.valid():

@@ -86,7 +86,7 @@ func eachField(b []byte, f func(field) error) error {
 		}
 		b = b[tag:]
 		x := field{n: n}
-		size := 0
+		var size int
 		switch typ {
 		case protowire.VarintType:
 			x.num, size = protowire.ConsumeVarint(b)

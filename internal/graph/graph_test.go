@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,22 +33,22 @@ func sketch(t *testing.T, lines ...string) *graph.StreamGraph {
 			case "uid":
 				n.UID = value
 			case "p":
-				fmt.Sscan(value, &n.Parallelism)
+				n.Parallelism = number(value)
 			case "max":
-				fmt.Sscan(value, &n.MaxParallelism)
+				n.MaxParallelism = number(value)
 			case "chain":
 				n.Chaining = map[string]graph.Chaining{"head": graph.ChainHead, "never": graph.ChainNever}[value]
 			}
 		}
 		byName[n.Name] = id
-		for _, f := range strings.Split(from, ", ") {
+		for f := range strings.SplitSeq(from, ", ") {
 			if f == "" {
 				continue
 			}
 			e := &graph.StreamEdge{To: id}
 			f, input, ok := strings.Cut(f, "@")
 			if ok {
-				fmt.Sscan(input, &e.Input)
+				e.Input = number(input)
 			}
 			f, how, ok := strings.Cut(f, "/")
 			if ok {
@@ -68,6 +69,15 @@ func sketch(t *testing.T, lines ...string) *graph.StreamGraph {
 		sg.Nodes = append(sg.Nodes, n)
 	}
 	return sg
+}
+
+// number reads a number of a sketch; there is no other in it.
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 var sketches = map[string][]string{

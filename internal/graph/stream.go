@@ -97,9 +97,12 @@ type SourceSpec struct {
 
 // What a source and a sink have on the JobMaster is made by their operators, which know the types.
 type (
+	// EnumeratorRuntime is what an enumerator is made with.
 	EnumeratorRuntime = operator.EnumeratorRuntime
-	Enumerator        = operator.Enumerator
-	Committer         = operator.Committer
+	// Enumerator finds the splits of a source and assigns them.
+	Enumerator = operator.Enumerator
+	// Committer makes the prepared output of a sink visible.
+	Committer = operator.Committer
 )
 
 // SinkSpec is the part of a sink that lives on the JobMaster.

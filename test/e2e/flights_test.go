@@ -73,8 +73,7 @@ func TestFlightsRefusesResultsOfAnotherRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := run(t, program, dir)
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 		t.Fatalf("a second run into the same directory: %v\n%s", err, out)
 	}
 	for _, part := range []string{"--restore latest", "--overwrite", filepath.Join("out", "hourly")} {

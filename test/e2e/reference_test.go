@@ -205,7 +205,7 @@ func readRecords(t *testing.T, name string) [][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { _ = f.Close() })
 	var r io.Reader = f
 	if filepath.Ext(name) == ".gz" {
 		if r, err = gzip.NewReader(f); err != nil {

@@ -54,19 +54,21 @@ type Claim struct {
 	Kind checkpoint.Kind
 }
 
-// NotifyCompleted, NotifyAborted and NotifyCommitted tell all running tasks, and enumerators, what became of a checkpoint.
-type (
-	NotifyCompleted struct{ ID int64 }
-	NotifyAborted   struct {
-		ID int64
-		// Latest is the newest complete checkpoint, 0 if there is none.
-		Latest int64
-		Reason string
-		// Savepoint is set if it succeeded, as a savepoint: for tasks nothing follows from it, as from an aborted one.
-		Savepoint bool
-	}
-	NotifyCommitted struct{ ID int64 }
-)
+// NotifyCompleted tells all running tasks, and enumerators, that a checkpoint is complete.
+type NotifyCompleted struct{ ID int64 }
+
+// NotifyAborted tells them that nothing follows from a checkpoint.
+type NotifyAborted struct {
+	ID int64
+	// Latest is the newest complete checkpoint, 0 if there is none.
+	Latest int64
+	Reason string
+	// Savepoint is set if it succeeded, as a savepoint: for tasks nothing follows from it, as from an aborted one.
+	Savepoint bool
+}
+
+// NotifyCommitted tells them that all output of a checkpoint is committed.
+type NotifyCommitted struct{ ID int64 }
 
 // Commit has the committers commit what the checkpoint holds; answered by Committed or CommitFailed. ID is that of the
 // metadata, or 0 if that is another run's.

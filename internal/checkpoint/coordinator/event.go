@@ -40,26 +40,26 @@ type TaskChange struct {
 	State   TaskState
 }
 
-// IDsReserved answers ReserveIDs; IDsFailed says that the store could not.
-type (
-	IDsReserved struct {
-		First int64
-		Count int
-	}
-	IDsFailed struct{ Err error }
-)
+// IDsReserved answers ReserveIDs.
+type IDsReserved struct {
+	First int64
+	Count int
+}
 
-// EnumeratorsSnapshotted answers SnapshotEnumerators, EnumeratorsFailed too.
-type (
-	EnumeratorsSnapshotted struct {
-		ID          int64
-		Enumerators []EnumeratorState
-	}
-	EnumeratorsFailed struct {
-		ID  int64
-		Err error
-	}
-)
+// IDsFailed answers ReserveIDs: the store could not.
+type IDsFailed struct{ Err error }
+
+// EnumeratorsSnapshotted answers SnapshotEnumerators.
+type EnumeratorsSnapshotted struct {
+	ID          int64
+	Enumerators []EnumeratorState
+}
+
+// EnumeratorsFailed answers SnapshotEnumerators: an enumerator could not.
+type EnumeratorsFailed struct {
+	ID  int64
+	Err error
+}
 
 // EnumeratorState is the snapshot of the enumerator of a source.
 type EnumeratorState struct {
@@ -94,40 +94,42 @@ type Decline struct {
 	Reason  string
 }
 
-// MetadataWritten answers WriteMetadata, MetadataFailed too.
-type (
-	MetadataWritten struct {
-		ID    int64
-		Bytes int64
-	}
-	MetadataFailed struct {
-		ID  int64
-		Err error
-	}
-)
+// MetadataWritten answers WriteMetadata.
+type MetadataWritten struct {
+	ID    int64
+	Bytes int64
+}
 
-// Claimed and ClaimLost answer Claim; after ClaimFailed the outcome is unknown, and Claim is repeated.
-type (
-	Claimed   struct{ ID int64 }
-	ClaimLost struct {
-		ID int64
-		By string
-	}
-	ClaimFailed struct {
-		ID  int64
-		Err error
-	}
-)
+// MetadataFailed answers WriteMetadata: the store could not.
+type MetadataFailed struct {
+	ID  int64
+	Err error
+}
 
-// Committed answers Commit; CommitFailed has it repeated, or fails the job if the error is permanent.
-type (
-	Committed    struct{ ID int64 }
-	CommitFailed struct {
-		ID        int64
-		Err       error
-		Permanent bool
-	}
-)
+// Claimed answers Claim: the checkpoint is complete.
+type Claimed struct{ ID int64 }
+
+// ClaimLost answers Claim: somebody else decided the checkpoint.
+type ClaimLost struct {
+	ID int64
+	By string
+}
+
+// ClaimFailed answers Claim: the outcome is unknown, and Claim is repeated.
+type ClaimFailed struct {
+	ID  int64
+	Err error
+}
+
+// Committed answers Commit.
+type Committed struct{ ID int64 }
+
+// CommitFailed answers Commit, which is repeated, or fails the job if the error is permanent.
+type CommitFailed struct {
+	ID        int64
+	Err       error
+	Permanent bool
+}
 
 // Request asks for a checkpoint now; Reply answers it, by the number that the caller chose.
 type Request struct {

@@ -5,6 +5,7 @@ package coordinator
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,7 @@ type script struct {
 }
 
 func newScript(t *testing.T, d *datadriven.TestData) *script {
+	t.Helper()
 	s := &script{now: time.Unix(0, 0), expected: map[int64][]graph.SubtaskID{}}
 	c := Config{JobID: "job", Epoch: 1, IDs: IDsReserved{First: 1, Count: 16}}
 	for _, a := range d.CmdArgs {
@@ -120,13 +122,12 @@ func newScript(t *testing.T, d *datadriven.TestData) *script {
 }
 
 func (s *script) vertex(t *testing.T, d *datadriven.TestData, name string) int {
-	for i, n := range s.names {
-		if n == name {
-			return i
-		}
+	t.Helper()
+	i := slices.Index(s.names, name)
+	if i < 0 {
+		d.Fatalf(t, "no vertex %q", name)
 	}
-	d.Fatalf(t, "no vertex %q", name)
-	return 0
+	return i
 }
 
 // args splits the arguments of a command into tasks, numbers and settings.
@@ -138,6 +139,7 @@ type args struct {
 }
 
 func (s *script) args(t *testing.T, d *datadriven.TestData) args {
+	t.Helper()
 	x := args{set: map[string][]string{}}
 	for _, a := range d.CmdArgs {
 		name, sub, isTask := strings.Cut(a.Key, "/")
@@ -160,12 +162,7 @@ func (s *script) args(t *testing.T, d *datadriven.TestData) args {
 }
 
 func (x args) has(word string) bool {
-	for _, w := range x.words {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(x.words, word)
 }
 
 func (x args) text(key string) string { return strings.Join(x.set[key], " ") }
@@ -179,6 +176,7 @@ func (x args) number(key string, def int64) int64 {
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	x := s.args(t, d)
 	var actions []Action
 	for _, e := range s.events(t, d, x) {
@@ -196,6 +194,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 }
 
 func (s *script) events(t *testing.T, d *datadriven.TestData, x args) (events []Event) {
+	t.Helper()
 	err := errors.New(x.text("error"))
 	states := map[string]TaskState{"absent": Absent, "running": Running, "ended": Ended, "finished": Finished}
 	switch d.Cmd {

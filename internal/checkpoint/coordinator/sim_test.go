@@ -55,6 +55,7 @@ type simTask struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), now: time.Unix(0, 0), nextBlock: 17, committed: -1,
 		tasks: map[graph.SubtaskID]*simTask{}, open: map[int64]bool{}, claimed: map[int64]bool{},

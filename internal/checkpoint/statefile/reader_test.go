@@ -99,7 +99,7 @@ func TestListsAreDealtOut(t *testing.T) {
 					t.Fatal(err)
 				}
 				dealt = append(dealt, rows[from:to]...)
-				if max, least := len(all)/parallelism+1, len(all)/parallelism; old != parallelism && (to-from > max || to-from < least) {
+				if least := len(all) / parallelism; old != parallelism && (to-from > least+1 || to-from < least) {
 					t.Errorf("%d to %d: subtask %d got %d of %d rows", old, parallelism, i, to-from, len(all))
 				}
 				if got := read(t, r, "union"); len(got) != old {

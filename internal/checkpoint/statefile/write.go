@@ -31,8 +31,7 @@ func (b *Builder) write() {
 		if err == nil && buffer != nil {
 			// All that there is, and little: no file.
 			if end != nil && o.file == nil && len(buffer) <= b.options.InlineBytes {
-				written, err := o.inline(buffer, end)
-				end.done(written, err)
+				end.done(o.inline(buffer, end), nil)
 				return
 			}
 			err = o.put(buffer)
@@ -269,7 +268,7 @@ func (o *output) written(end *ending, seg checkpoint.Segment) []Written {
 }
 
 // inline makes a small file for each operator, to be kept in the metadata.
-func (o *output) inline(buffer []byte, end *ending) ([]Written, error) {
+func (o *output) inline(buffer []byte, end *ending) []Written {
 	o.seal(buffer, 0)
 	all := o.written(end, checkpoint.Segment{Checkpoint: o.b.checkpoint})
 	for i := range all {
@@ -294,5 +293,5 @@ func (o *output) inline(buffer []byte, end *ending) ([]Written, error) {
 		seg := &all[i].Segment
 		seg.Inline, seg.Size, seg.Checksum = image, int64(len(image)), crc
 	}
-	return all, nil
+	return all
 }

@@ -21,9 +21,10 @@ func removeAll(t *testing.T, dir string) {
 
 func open(location string) storage.Objects { return storage.Files(storage.OS(), location) }
 
-// writeSavepoint writes one below dir and returns its directory.
-func writeSavepoint(t *testing.T, l *storage.Leader, dir string, id int64) (string, *checkpoint.Metadata) {
+// writeSavepoint writes savepoint 5 below dir and returns its directory.
+func writeSavepoint(t *testing.T, l *storage.Leader, dir string) (string, *checkpoint.Metadata) {
 	t.Helper()
+	const id = 5
 	at := filepath.Join(dir, checkpoint.SavepointName(l.Info().JobID, id))
 	seg, err := writeState(t.Context(), l, id)
 	must(t, err)
@@ -40,7 +41,7 @@ func writeSavepoint(t *testing.T, l *storage.Leader, dir string, id int64) (stri
 func TestSavepointAcrossMedia(t *testing.T) {
 	s := storage.NewStore(storage.Memory())
 	l, _ := lead(t, newRun(t, s, "job"), "a")
-	at, _ := writeSavepoint(t, l, t.TempDir(), 5)
+	at, _ := writeSavepoint(t, l, t.TempDir())
 	if _, err := storage.OpenSnapshot(t.Context(), open, at, verify); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestSavepointAcrossMedia(t *testing.T) {
 func TestSavepointCanBeMoved(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
-	at, m := writeSavepoint(t, l, dir, 5)
+	at, m := writeSavepoint(t, l, dir)
 
 	// Written again by a JobMaster that doesn't know whether it succeeded; refused to one that has other contents.
 	_, err := storage.WriteSavepoint(t.Context(), open(at), m)
@@ -87,7 +88,7 @@ func TestSavepointNeedsNothingOutside(t *testing.T) {
 func TestDamagedSavepointIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
-	at, m := writeSavepoint(t, l, dir, 5)
+	at, m := writeSavepoint(t, l, dir)
 	state := filepath.Join(at, m.Files()[0])
 	must(t, os.Truncate(state, 7))
 	if _, err := storage.OpenSnapshot(t.Context(), open, at, verify); !errors.Is(err, checkpoint.ErrCorrupt) || !strings.Contains(err.Error(), state) {
@@ -135,7 +136,7 @@ func TestOpenSnapshotOfRuns(t *testing.T) {
 func TestDiscardSavepoint(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")
-	at, _ := writeSavepoint(t, l, dir, 5)
+	at, _ := writeSavepoint(t, l, dir)
 	must(t, os.WriteFile(at+"/state/left-over", nil, 0o600))
 	must(t, storage.DiscardSavepoint(t.Context(), open(at)))
 	if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {

@@ -126,6 +126,7 @@ func must(t *testing.T, err error) {
 
 // media are the implementations of Objects.
 func media(t *testing.T) map[string]*storage.Store {
+	t.Helper()
 	return map[string]*storage.Store{
 		"os":     storage.NewStore(storage.Files(storage.OS(), t.TempDir()+"/a/b")),
 		"fault":  store(faultfs.New().View()),

@@ -16,7 +16,6 @@ import (
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
-	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 	"github.com/weir-stream/weir/internal/jobmanager/resourcemanager"
 	rmcore "github.com/weir-stream/weir/internal/jobmanager/resourcemanager/core"
 	"github.com/weir-stream/weir/internal/rpc"
@@ -197,7 +196,7 @@ func (k *Cluster) KeyGroups(ctx context.Context, dir string, o RunOptions) (map[
 
 // Submit starts a job. ctx is for the call only. A job that needs more slots than the cluster has is refused.
 func (k *Cluster) Submit(ctx context.Context, g *graph.JobGraph, o RunOptions) (*Job, error) {
-	if need, have := core.SlotsNeeded(g), k.config.TaskManagers*k.config.SlotsPerTaskManager; need > have {
+	if need, have := g.SlotsNeeded(), k.config.TaskManagers*k.config.SlotsPerTaskManager; need > have {
 		return nil, fmt.Errorf("job %q needs %d slots, the cluster has %d: lower the parallelism", g.Name, need, have)
 	}
 	j, err := k.dispatcher.Submit(ctx, dispatcher.Submission{

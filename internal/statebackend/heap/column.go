@@ -200,7 +200,7 @@ func (c *column[A]) clone(spare *cells[A]) column[A] {
 	d := column[A]{pages: slices.Clone(c.pages), count: c.count}
 	for i := range d.pages {
 		from := c.pages[i].cells
-		to := []A(nil)
+		var to []A
 		if len(from) == pageCells {
 			to = spare.take()
 		} else {

@@ -95,12 +95,3 @@ func (g *executionGraph) taskName(e *execution) string {
 	v := g.job.Vertices[e.vertex]
 	return fmt.Sprintf("%s (%d/%d)", v.Name, e.subtask+1, v.Parallelism)
 }
-
-// SlotsNeeded is the number of slots that hold a job: subtasks of different vertices share a slot, those of one don't.
-func SlotsNeeded(job *graph.JobGraph) int {
-	n := 0
-	for _, v := range job.Vertices {
-		n = max(n, v.Parallelism)
-	}
-	return n
-}

@@ -64,7 +64,7 @@ func NewMaster(c Config, now time.Time) *Master {
 	m := &Master{
 		config:   c,
 		graph:    newExecutionGraph(c.Graph, c.Epoch, now),
-		slots:    newSlotPool(SlotsNeeded(c.Graph)),
+		slots:    newSlotPool(c.Graph.SlotsNeeded()),
 		restarts: restarts{settings: c.Graph.Stream.Restart},
 	}
 	for _, v := range c.Graph.Vertices {
