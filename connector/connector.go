@@ -59,7 +59,9 @@ type Enumerator[S Split, E any] interface {
 	Close() error
 }
 
-// EnumeratorContext is how an enumerator reaches its readers; it may be used from any goroutine.
+// EnumeratorContext is how an enumerator reaches its readers; it may be used from any goroutine, and does not block. An
+// enumerator that assigns splits from a goroutine of its own does so under the lock that its Snapshot takes: a snapshot says
+// of each split either that it is left or that it was assigned.
 type EnumeratorContext[S Split] interface {
 	// Readers lists the subtasks that read.
 	Readers() []int

@@ -21,7 +21,9 @@ type Enumerator interface {
 	Close() error
 }
 
-// EnumeratorRuntime is how an enumerator reaches its readers; it may be used from any goroutine.
+// EnumeratorRuntime is how an enumerator reaches its readers; it may be used from any goroutine, and does not block. An
+// enumerator that assigns splits from a goroutine of its own does so under the lock that its Snapshot takes: a snapshot says
+// of each split either that it is left or that it was assigned.
 type EnumeratorRuntime interface {
 	// Readers is the number of subtasks that read.
 	Readers() int

@@ -363,7 +363,9 @@ func (c *Coordinator) abort(now time.Time, o *open, f failure) {
 
 // failed counts the failure of a checkpoint that nobody asked for.
 func (c *Coordinator) failed(now time.Time, o *open, f failure) {
-	c.nextFinal = now.Add(finalRetry)
+	if o.kind == checkpoint.Final {
+		c.nextFinal = now.Add(finalRetry)
+	}
 	if !f.counts {
 		return
 	}

@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 	"github.com/weir-stream/weir/internal/taskmanager"
 )
@@ -260,3 +262,25 @@ func TestTooFewSlots(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestStuckCommitter: a committer that never returns does not keep the cluster from closing.
+func TestStuckCommitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		k := start(t, testConfig(w, 1, 4))
+		g := w.numbers(20, 50, true)
+		g.Stream.Nodes[1].Sink.NewCommitter = func(context.Context) (graph.Committer, error) {
+			<-w.release
+			return nil, errors.New("too late")
+		}
+		j := submit(t, k, g, RunOptions{})
+		time.Sleep(200 * time.Millisecond)
+		if err := k.Close(); !errors.Is(err, jobmaster.ErrLeftBehind) {
+			t.Errorf("close: %v", err)
+		}
+		if r := w.wait(t, j, 0); r.Status != "SUSPENDED" {
+			t.Errorf("%+v", r)
+		}
+		close(w.release)
+	})
+}

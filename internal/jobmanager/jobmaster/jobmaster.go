@@ -79,6 +79,9 @@ type JobMaster struct {
 
 var _ rpc.Handler = (*JobMaster)(nil)
 
+// ErrLeftBehind says that an enumerator or committer did not return: its goroutine can't be ended by anybody else.
+var ErrLeftBehind = errors.New("jobmaster: goroutines are left behind")
+
 // Name is the endpoint of the JobMaster of a job and epoch.
 func Name(jobID string, epoch int64) string { return fmt.Sprintf("jobmaster/%s/%d", jobID, epoch) }
 
@@ -155,7 +158,7 @@ func (j *JobMaster) Cancel() {
 }
 
 // Stop ends the JobMaster, at once if the job hasn't ended: nothing is recorded then, as if its process had been killed.
-// It waits for all its goroutines; the error is that of closing committers.
+// It waits for all its goroutines; the error is that of closing committers, or wraps ErrLeftBehind.
 func (j *JobMaster) Stop() error {
 	j.once.Do(func() {
 		j.endpoint.Stop() // from here on the state is this goroutine's
@@ -163,17 +166,39 @@ func (j *JobMaster) Stop() error {
 		for _, e := range j.enumerators {
 			e.stop()
 		}
-		for _, e := range j.enumerators {
-			e.wait()
+		if j.waitForHelpers() {
+			j.stopErr = j.committers.close()
+		} else {
+			j.stopErr = fmt.Errorf("stop of job %s: %w", j.JobID(), ErrLeftBehind)
 		}
-		j.wg.Wait()
-		j.storage.wait()
-		j.stopErr = j.committers.close()
 		if !j.ended {
 			j.finish(Result{Status: core.JobSuspended})
 		}
 	})
 	return j.stopErr
+}
+
+// waitForHelpers returns when all goroutines of the JobMaster have ended, or false after CancelTimeout: user code that
+// does not return is left behind with its goroutine.
+func (j *JobMaster) waitForHelpers() bool {
+	quiet := make(chan struct{})
+	// Owner: waitForHelpers, which gives it up only together with the goroutines that it waits for.
+	go func() {
+		for _, e := range j.enumerators {
+			e.wait()
+		}
+		j.wg.Wait()
+		j.storage.wait()
+		close(quiet)
+	}()
+	timer := time.NewTimer(j.config.CancelTimeout)
+	defer timer.Stop()
+	select {
+	case <-quiet:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // finish publishes the result.
