@@ -35,6 +35,7 @@ func (t *tally) add(f *Flight) {
 	t.Flights++
 	if f.Cancelled {
 		t.Cancelled++
+		return
 	}
 	if f.DepDelayMin == nil {
 		return

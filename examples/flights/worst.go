@@ -41,7 +41,13 @@ func worst(flights stream.Stream[Flight], data dataset) stream.Stream[Rank] {
 }
 
 // carriers is the state of a day.
-type carriers struct{ Delays state.Map[string, mean] }
+type carriers struct{ Of state.Map[string, carrier] }
+
+// carrier is a carrier's day: flights that were not cancelled, and the mean of the delays that are known.
+type carrier struct {
+	Departures int64
+	Delay      mean
+}
 
 // ranking is the process function; the names of the carriers are read once a subtask.
 type ranking struct {
@@ -64,8 +70,12 @@ func (r *ranking) Process(day *carriers, ctx *stream.Ctx[int64], in *Flight, _ *
 		ctx.Delete()
 		return nil
 	}
-	if !in.Cancelled && in.DepDelayMin != nil {
-		day.Delays.At(in.Carrier).add(*in.DepDelayMin)
+	if !in.Cancelled {
+		c := day.Of.At(in.Carrier)
+		c.Departures++
+		if in.DepDelayMin != nil {
+			c.Delay.add(*in.DepDelayMin)
+		}
 	}
 	ctx.EventTimer(end)
 	return nil
@@ -74,20 +84,20 @@ func (r *ranking) Process(day *carriers, ctx *stream.Ctx[int64], in *Flight, _ *
 // OnTimer ranks the carriers of the day.
 func (r *ranking) OnTimer(day *carriers, ctx *stream.Ctx[int64], _ stream.Timer, out *stream.Out[Rank]) error {
 	type candidate struct {
-		name  string
-		delay mean
+		name string
+		carrier
 	}
 	var all []candidate
-	for code, delay := range day.Delays.All() {
-		if delay.Count >= departuresMin {
-			all = append(all, candidate{cmp.Or(r.names[code], code), *delay})
+	for code, c := range day.Of.All() {
+		if c.Departures >= departuresMin && c.Delay.Count > 0 {
+			all = append(all, candidate{cmp.Or(r.names[code], code), *c})
 		}
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(b.delay.compare(&a.delay), cmp.Compare(a.name, b.name))
+		return cmp.Or(b.Delay.compare(&a.Delay), cmp.Compare(a.name, b.name))
 	})
 	for i, c := range all[:min(ranked, len(all))] {
-		out.Emit(Rank{dayStart(ctx.Key()).Format(time.DateOnly), int64(i + 1), c.name, c.delay.Count, c.delay.String()})
+		out.Emit(Rank{dayStart(ctx.Key()).Format(time.DateOnly), int64(i + 1), c.name, c.Departures, c.Delay.String()})
 	}
 	ctx.Delete()
 	return nil

@@ -26,7 +26,7 @@ type hourKey struct {
 
 type hourSum struct{ flights, cancelled, late, left, sum int64 }
 
-type carrierSum struct{ departures, sum int64 }
+type carrierSum struct{ departures, left, sum int64 }
 
 // reference reads a directory of flights-*.csv.gz, weather-*.csv and airlines.csv.
 func reference(t *testing.T, dir string) expected {
@@ -43,23 +43,8 @@ func reference(t *testing.T, dir string) expected {
 				hours[key] = h
 			}
 			h.flights++
-			cancelled := f["cancelled"] == "true"
-			if cancelled {
+			if f["cancelled"] == "true" {
 				h.cancelled++
-			}
-			if f["dep_delay_min"] == "" {
-				continue
-			}
-			delay, err := strconv.ParseInt(f["dep_delay_min"], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h.left++
-			h.sum += delay
-			if delay > 15 {
-				h.late++
-			}
-			if cancelled {
 				continue
 			}
 			day := at.Format(time.DateOnly)
@@ -72,7 +57,20 @@ func reference(t *testing.T, dir string) expected {
 				days[day][f["carrier"]] = c
 			}
 			c.departures++
+			if f["dep_delay_min"] == "" {
+				continue
+			}
+			delay, err := strconv.ParseInt(f["dep_delay_min"], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.left++
 			c.sum += delay
+			h.left++
+			h.sum += delay
+			if delay > 15 {
+				h.late++
+			}
 		}
 	}
 	return expected{hourlyRows(hours, weather(t, dir)), worstRows(days, airlines(t, dir))}
@@ -130,14 +128,14 @@ func worstRows(days map[string]map[string]*carrierSum, names map[string]string) 
 	for day, carriers := range days {
 		var all []ranked
 		for code, c := range carriers {
-			if c.departures < 50 {
+			if c.departures < 50 || c.left == 0 {
 				continue
 			}
 			name := names[code]
 			if name == "" {
 				name = code
 			}
-			all = append(all, ranked{name, big.NewRat(c.sum, c.departures), c})
+			all = append(all, ranked{name, big.NewRat(c.sum, c.left), c})
 		}
 		slices.SortFunc(all, func(a, b ranked) int {
 			if c := b.mean.Cmp(a.mean); c != 0 {
@@ -149,7 +147,7 @@ func worstRows(days map[string]map[string]*carrierSum, names map[string]string) 
 			return 1
 		})
 		for i, r := range all[:min(3, len(all))] {
-			rows = append(rows, fmt.Sprintf("%s|%d|%s|%d|%s", day, i+1, r.name, r.sum.departures, decimals(r.sum.sum, r.sum.departures)))
+			rows = append(rows, fmt.Sprintf("%s|%d|%s|%d|%s", day, i+1, r.name, r.sum.departures, decimals(r.sum.sum, r.sum.left)))
 		}
 	}
 	slices.Sort(rows)
