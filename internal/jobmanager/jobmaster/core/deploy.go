@@ -20,6 +20,11 @@ func (m *Master) deploy(r *region, now time.Time) {
 	for _, id := range m.slots.order {
 		m.sendDeploy(r, id, now)
 	}
+	for _, at := range r.members { // an enumerator may have assigned splits before there was a reader to send them to
+		if s := m.sourceOf(m.graph.of(at)); s != nil {
+			m.sendNew(s, at.index)
+		}
+	}
 	if m.status == JobRestarting && m.allDeployed() {
 		m.setStatus(JobRunning, nil)
 	}
