@@ -108,7 +108,7 @@ func TestResume(t *testing.T) {
 		if args != "" {
 			words = strings.Split(args, "|")
 		}
-		if got := resume("p", words); got != want {
+		if got := resume("p", words, latest); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", args, got, want)
 		}
 	}

@@ -44,6 +44,7 @@ func launch(ctx context.Context, sg *graph.StreamGraph, s settings, o Options) (
 	if err != nil {
 		return nil, errors.Join(err, cluster.Close())
 	}
+	h.checkpoints = cmp.Or(sg.Checkpoints.Dir, o.CheckpointDir)
 	go h.supervise(ctx) // Owner: the job, at whose end it closes done
 	return h, nil
 }
@@ -80,8 +81,11 @@ func (h *Handle) supervise(ctx context.Context) {
 	h.err = errors.Join(err, outcome(result), h.cluster.Close())
 }
 
-// suspended is the status of a job that was let go, to be continued.
-const suspended = "SUSPENDED"
+// Status of results: of a job that was let go, to be continued, and of one that failed.
+const (
+	suspended = "SUSPENDED"
+	failed    = "FAILED"
+)
 
 // outcome is the error that Wait returns for a result.
 func outcome(r embedded.Result) error {

@@ -89,7 +89,10 @@ func runMain(name string, build Build, command string, args []string) int {
 	if err != nil {
 		return complain(err)
 	}
-	p := &program{name: name, resume: resume(command, args), terminal: newTerminal(os.Stderr)}
+	p := &program{
+		name: name, terminal: newTerminal(os.Stderr),
+		resume: func(restore string) string { return resume(command, args, restore) },
+	}
 	return p.run(sg, s, a)
 }
 
@@ -102,8 +105,8 @@ func complain(err error) int {
 // program is a run of Main.
 type program struct {
 	name string
-	// resume is the command that goes on where this run stops.
-	resume   string
+	// resume is the command that starts the program again from a Restore.
+	resume   func(restore string) string
 	terminal *terminal
 }
 
@@ -128,7 +131,7 @@ func (p *program) run(sg *graph.StreamGraph, s settings, a arguments) int {
 	}()
 	select {
 	case <-interrupts:
-		p.terminal.println("ended before the job had started")
+		p.terminal.println("ended before the job had started; to start it: " + p.resume(latest))
 		return exitCanceled
 	case l := <-started:
 		if l.err != nil {
@@ -137,7 +140,7 @@ func (p *program) run(sg *graph.StreamGraph, s settings, a arguments) int {
 		}
 		progress := &console.Progress{Start: start, StuckAfter: console.StuckAfter}
 		if !p.watch(l.handle, progress, interrupts) {
-			p.terminal.println("ended at once; to go on from the last checkpoint: " + p.resume)
+			p.terminal.println("ended at once; to go on from the last checkpoint: " + p.resume(latest))
 			return exitCanceled
 		}
 		return p.conclude(l.handle, time.Since(start))
@@ -171,19 +174,23 @@ func (p *program) watch(h *Handle, progress *console.Progress, interrupts <-chan
 // conclude prints the summary and what to do next.
 func (p *program) conclude(h *Handle, took time.Duration) int {
 	err := h.Wait()
+	last := h.report(time.Now())
 	if h.result.Earlier {
 		p.terminal.println(fmt.Sprintf("run %s of job %q has ended before: %s", h.JobID(), p.name, h.result.Status))
 	} else {
-		p.terminal.println(strings.TrimRight(console.Summary(&h.report(time.Now()).Sample, took), "\n"))
+		p.terminal.println(strings.TrimRight(console.Summary(&last.Sample, took), "\n"))
 	}
 	switch {
 	case errors.Is(err, ErrCanceled):
 		return exitCanceled
 	case err != nil:
 		p.terminal.println(err.Error())
+		if h.result.Status == failed && last.Checkpoint.ID != 0 {
+			p.terminal.println("\nto begin a new run from its last checkpoint: " + p.resume(h.dir()))
+		}
 		return exitFailed
 	case h.result.Status == suspended:
-		p.terminal.println("\nto resume: " + p.resume)
+		p.terminal.println("\nto resume: " + p.resume(latest))
 	}
 	return exitFinished
 }

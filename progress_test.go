@@ -106,7 +106,7 @@ func TestProgressNamesTheSplit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	p := &program{name: "lanes", resume: "lanes --restore latest", terminal: newTerminal(in)}
+	p := &program{name: "lanes", resume: func(restore string) string { return "lanes --restore " + restore }, terminal: newTerminal(in)}
 	if p.terminal.isTTY || p.terminal.interval != 10*time.Second {
 		t.Errorf("a pipe: terminal %v, a line every %v", p.terminal.isTTY, p.terminal.interval)
 	}

@@ -30,7 +30,7 @@ func (h *Handle) report(now time.Time) *report {
 
 // reportOf sums up the subtasks of each step.
 func reportOf(g *graph.JobGraph, d *core.JobDetails, now time.Time) *report {
-	r := &report{Sample: console.Sample{At: now, Status: d.Status.String(), Restarts: len(d.Failures)}}
+	r := &report{Sample: console.Sample{At: now, Status: d.Status.String(), Failures: len(d.Failures)}}
 	if n := len(d.Failures); n > 0 {
 		r.Failure = d.Failures[n-1].Error()
 	}

@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// resume is the command that goes on where a run stopped: command is how the program was started, args its arguments.
-func resume(command string, args []string) string {
+// resume is the command that starts the program again from what restore says: command is how it was started, args its
+// arguments.
+func resume(command string, args []string, restore string) string {
 	words := []string{command}
 	for i := 0; i < len(args); i++ {
 		name, _, joined := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
@@ -32,7 +33,7 @@ func resume(command string, args []string) string {
 			words = append(words, quote(args[i]))
 		}
 	}
-	return strings.Join(append(words, "--restore", latest), " ")
+	return strings.Join(append(words, "--restore", quote(restore)), " ")
 }
 
 // goRun matches the path of a program that `go run` has built, in a directory that goes away or in the build cache.

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
@@ -76,6 +77,8 @@ type Handle struct {
 	graph   *graph.JobGraph
 	cluster *embedded.Cluster
 	job     *embedded.Job
+	// checkpoints is the checkpoint directory, as it was given.
+	checkpoints string
 	// done is closed when the job and its cluster have ended; result and err are set then.
 	done   chan struct{}
 	result embedded.Result
@@ -84,6 +87,9 @@ type Handle struct {
 
 // JobID names the run: 32 hexadecimal digits.
 func (h *Handle) JobID() string { return h.job.ID() }
+
+// dir is what is stored of the run.
+func (h *Handle) dir() string { return filepath.Join(h.checkpoints, h.JobID()) }
 
 // Wait returns when the job has ended and all its goroutines with it: nil if it finished, was stopped with a savepoint or
 // suspended, ErrCanceled, ErrDeposed, or what failed it.

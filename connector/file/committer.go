@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/weir-stream/weir/connector"
 )
@@ -20,54 +21,63 @@ type committer struct {
 
 // Commit renames the files and makes that durable, also where an earlier call did it and may have died before the end.
 func (c committer) Commit(ctx context.Context, committables []Pending) error {
-	if len(committables) == 0 {
-		return nil
-	}
+	var dirs []string
 	for _, p := range committables {
-		if err := errors.Join(ctx.Err(), c.commit(p)); err != nil {
+		dir, err := c.commit(p)
+		if err := errors.Join(ctx.Err(), err); err != nil {
 			return err
 		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
 	}
-	if err := c.disk.SyncDir(c.dir); err != nil {
-		return fmt.Errorf("commit the files of %s: %w", c.dir, err)
+	for _, dir := range dirs {
+		if err := c.disk.SyncDir(dir); err != nil {
+			return fmt.Errorf("commit the files of %s: %w", dir, err)
+		}
 	}
 	return nil
 }
 
-func (c committer) commit(p Pending) error {
-	temp, final := filepath.Join(c.dir, p.Temp), filepath.Join(c.dir, p.Final)
+// commit returns the directory where it found the file: the one it was written in, or the sink's own if that has been
+// moved since. A run that began from the checkpoint of another commits what that one left, where it left it. If the
+// sink's directory isn't there it may be a mount that comes back, so that is not for good.
+func (c committer) commit(p Pending) (dir string, err error) {
+	for _, dir := range []string{p.Dir, c.dir} {
+		if found, err := c.commitIn(dir, p); found || err != nil {
+			return dir, err
+		}
+	}
+	if _, err := c.disk.Stat(c.dir); err != nil {
+		return "", fmt.Errorf("commit %s: %w", filepath.Join(p.Dir, p.Final), err)
+	}
+	return "", fmt.Errorf("%w: neither the pending file %s nor the finished file %s exists",
+		connector.ErrPermanent, filepath.Join(p.Dir, p.Temp), filepath.Join(p.Dir, p.Final))
+}
+
+// commitIn commits a file if it is in dir. Another committer may rename it while we look.
+func (c committer) commitIn(dir string, p Pending) (found bool, err error) {
+	temp, final := filepath.Join(dir, p.Temp), filepath.Join(dir, p.Final)
 	if done, err := c.done(final, p.Size); done || err != nil {
-		return err
+		return done, err
 	}
 	info, err := c.disk.Stat(temp)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return c.missing(temp, final, p.Size)
+		return c.done(final, p.Size)
 	case err != nil:
-		return fmt.Errorf("commit %s: %w", final, err)
+		return false, fmt.Errorf("commit %s: %w", final, err)
 	case info.Size() != p.Size:
-		return fmt.Errorf("%w: %s has %d bytes, it was prepared with %d", connector.ErrPermanent, temp, info.Size(), p.Size)
+		return false, fmt.Errorf("%w: %s has %d bytes, it was prepared with %d", connector.ErrPermanent, temp, info.Size(), p.Size)
 	}
 	err = c.disk.Rename(temp, final)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return c.missing(temp, final, p.Size)
+		return c.done(final, p.Size)
 	case err != nil:
-		return fmt.Errorf("commit %s: %w", final, err)
+		return false, fmt.Errorf("commit %s: %w", final, err)
 	}
-	return nil
-}
-
-// missing decides about a pending file that isn't there: another committer may have renamed it since we looked. A
-// directory that isn't there either may be a mount that comes back, so that is not for good.
-func (c committer) missing(temp, final string, size int64) error {
-	if done, err := c.done(final, size); done || err != nil {
-		return err
-	}
-	if _, err := c.disk.Stat(c.dir); err != nil {
-		return fmt.Errorf("commit %s: %w", final, err)
-	}
-	return fmt.Errorf("%w: neither the pending file %s nor the finished file %s exists", connector.ErrPermanent, temp, final)
+	return true, nil
 }
 
 // done tells whether the finished file is there.

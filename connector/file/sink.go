@@ -118,9 +118,10 @@ var (
 	_ connector.Prober                             = Sink[int]{}
 )
 
-// Pending is a committable: a file that is whole and durable under its temporary name. Names are relative to the
-// directory of the sink, so that it can be moved between two runs.
+// Pending is a committable: a file that is whole and durable under its temporary name.
 type Pending struct {
+	// Dir is the directory of both names, absolute.
+	Dir         string
 	Temp, Final string
 	Size        int64
 }

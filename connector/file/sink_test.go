@@ -88,7 +88,7 @@ func TestStagesOfAFile(t *testing.T) {
 	expectNames(t, d, ".part-job-3-17-0.txt.inprogress")
 	p := prepare(t, w)
 	expectNames(t, d, ".part-job-3-17-0.txt.pending")
-	if want := (Pending{".part-job-3-17-0.txt.pending", "part-job-3-17-0.txt", 2}); len(p) != 1 || p[0] != want {
+	if want := (Pending{s.dir, ".part-job-3-17-0.txt.pending", "part-job-3-17-0.txt", 2}); len(p) != 1 || p[0] != want {
 		t.Errorf("prepared %+v, want %+v", p, want)
 	}
 	if again := prepare(t, w); len(again) > 0 {
@@ -265,6 +265,35 @@ func TestCommitsThatCannotSucceed(t *testing.T) {
 	clear(d.dirs)
 	if err := commit(t, s, []Pending{p}); err == nil || errors.Is(err, connector.ErrPermanent) {
 		t.Errorf("no directory: %v, want an error that is tried again", err)
+	}
+}
+
+// TestCommitElsewhere commits the files of another run where that left them, and those of a directory that was moved.
+func TestCommitElsewhere(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		dir := t.TempDir()
+		old := LinesSink(filepath.Join(dir, "old"))
+		w := newWriter(t, old, 0, 1, 1)
+		write(t, w, "a")
+		p := prepare(t, w)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, at := LinesSink(filepath.Join(dir, "new")), old.dir
+		if moved {
+			at = s.dir
+			if err := os.Rename(old.dir, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // and once more, as after a crash
+			if err := commit(t, s, p); err != nil {
+				t.Fatalf("moved %v: %v", moved, err)
+			}
+		}
+		if b, err := os.ReadFile(filepath.Join(at, p[0].Final)); err != nil || string(b) != "a\n" {
+			t.Errorf("moved %v: committed %q, %v", moved, b, err)
+		}
 	}
 }
 

@@ -113,7 +113,7 @@ func (w *writer[T]) roll() error {
 	if err != nil {
 		return fmt.Errorf("make %s durable: %w", w.path(w.name.inProgress()), err)
 	}
-	p := Pending{Temp: w.name.pending(), Final: w.name.final(), Size: w.size}
+	p := Pending{Dir: w.sink.dir, Temp: w.name.pending(), Final: w.name.final(), Size: w.size}
 	if err := w.sink.disk.Rename(w.path(w.name.inProgress()), w.path(p.Temp)); err != nil {
 		return fmt.Errorf("make file pending: %w", err)
 	}

@@ -52,6 +52,9 @@ type Sky struct {
 	VisibilityMi string
 }
 
+// restartsMax is how many failures within a minute the job survives.
+const restartsMax = 3
+
 // lateness is how far departures may be behind the latest one seen.
 const lateness = 24 * time.Hour
 
@@ -66,6 +69,8 @@ func build(env *stream.Env) error {
 	env.Checkpoint(stream.Checkpoints{
 		Interval: env.Flag("checkpoint-interval", 10*time.Second, "time between checkpoints"),
 	})
+
+	env.Restart(stream.FailureRate(restartsMax, time.Minute, time.Second)) // what can't be read fails the job in the end
 
 	data, err := open(in)
 	if err != nil {

@@ -49,8 +49,8 @@ func (p *Progress) Line(s *Sample) string {
 	if s.Checkpoint.ID != 0 {
 		parts = append(parts, checkpoint(s.Checkpoint, s.At))
 	}
-	if s.Restarts > 0 {
-		parts = append(parts, fmt.Sprintf("restarts %d (%s)", s.Restarts, firstLine(s.Failure)))
+	if s.Failures > 0 {
+		parts = append(parts, fmt.Sprintf("failures %d (last: %s)", s.Failures, firstLine(s.Failure)))
 	}
 	if held := p.stuck(s.At, in, at, holder); held != "" {
 		parts = append(parts, held)

@@ -15,8 +15,8 @@ type Sample struct {
 	Steps  []Step
 	// Checkpoint is the last completed one; its ID is zero before the first.
 	Checkpoint Checkpoint
-	// Restarts counts the failovers, and Failure is the cause of the last.
-	Restarts int
+	// Failures counts those that were seen, and Failure is the last.
+	Failures int
 	Failure  string
 }
 

@@ -26,8 +26,8 @@ func Summary(s *Sample, took time.Duration) string {
 	if s.Checkpoint.ID != 0 {
 		fmt.Fprintf(&b, ", last checkpoint %d (took %s, %s)", s.Checkpoint.ID, Span(s.Checkpoint.Duration), size(s.Checkpoint.Bytes))
 	}
-	if s.Restarts > 0 {
-		fmt.Fprintf(&b, ", restarts %d", s.Restarts)
+	if s.Failures > 0 {
+		fmt.Fprintf(&b, ", failures %d", s.Failures)
 	}
 	b.WriteString("\n\n")
 	b.WriteString(table(rows))
