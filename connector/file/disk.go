@@ -57,15 +57,22 @@ func (osDisk) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// makeDir makes a directory and the entry for it durable.
+// makeDir makes a directory, its parents and the entries for all of them durable.
 func makeDir(d disk, dir string) error {
 	if info, err := d.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
+	parent := filepath.Dir(dir)
+	if parent == dir {
+		return nil
+	}
+	if err := makeDir(d, parent); err != nil {
+		return err
+	}
 	if err := d.MkdirAll(dir); err != nil {
 		return fmt.Errorf("make output directory %s: %w", dir, err)
 	}
-	if err := d.SyncDir(filepath.Dir(dir)); err != nil {
+	if err := d.SyncDir(parent); err != nil {
 		return fmt.Errorf("make output directory %s durable: %w", dir, err)
 	}
 	return nil

@@ -132,6 +132,19 @@ func TestDurableBeforePrepared(t *testing.T) {
 	}
 }
 
+// TestParentsAreDurable makes two directories: without the entry for the first, the second would be lost with it.
+func TestParentsAreDurable(t *testing.T) {
+	_, d := memSink()
+	d.dirs["/"] = true
+	if err := makeDir(d, "/data/out"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"stat out", "stat data", "stat /", "mkdir data", "syncdir /", "mkdir out", "syncdir data"}
+	if !slices.Equal(d.log, want) {
+		t.Errorf("made by %v, want %v", d.log, want)
+	}
+}
+
 func TestRolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type row struct{ A, B string }

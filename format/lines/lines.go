@@ -3,12 +3,14 @@
 // Package lines is the format of plain text: each line is a record, without its line end (\n or \r\n). An empty line
 // is an empty record; the last line may lack its end.
 //
-// Non-obvious: text that holds a line end can't be written: it would come back as two records.
+// Non-obvious: text that holds a line end can't be written, since it would come back as two records; nor can text that
+// ends in \r, which would be taken for a part of the line end.
 package lines
 
 import (
 	"bytes"
 	"errors"
+	"strings"
 
 	"github.com/weir-stream/weir/format"
 )
@@ -57,14 +59,18 @@ func NewEncoder() Encoder { return Encoder{} }
 // Head appends nothing.
 func (Encoder) Head(dst []byte) []byte { return dst }
 
-var errLineEnd = errors.New("text holds a line end")
+var (
+	errLineEnd = errors.New("text holds a line end")
+	errReturn  = errors.New("text ends in a carriage return, which is part of a line end")
+)
 
 // Append appends the text and \n.
 func (Encoder) Append(dst []byte, in *string) ([]byte, error) {
-	for i := range len(*in) {
-		if c := (*in)[i]; c == '\n' {
-			return dst, &format.Error{Err: errLineEnd}
-		}
+	switch {
+	case strings.IndexByte(*in, '\n') >= 0:
+		return dst, &format.Error{Err: errLineEnd}
+	case strings.HasSuffix(*in, "\r"):
+		return dst, &format.Error{Err: errReturn}
 	}
 	return append(append(dst, *in...), '\n'), nil
 }

@@ -58,9 +58,10 @@ func TestEncode(t *testing.T) {
 	if err != nil || string(got) != "x\na,\"b\" \n" {
 		t.Errorf("%q, %v", got, err)
 	}
-	text = "two\nlines"
-	got, err = lines.NewEncoder().Append([]byte("x\n"), &text)
-	if _, ok := errors.AsType[*format.Error](err); !ok || string(got) != "x\n" {
-		t.Errorf("%q, %v; want an error", got, err)
+	for _, text := range []string{"two\nlines", "return\r", "\r"} {
+		got, err = lines.NewEncoder().Append([]byte("x\n"), &text)
+		if _, ok := errors.AsType[*format.Error](err); !ok || string(got) != "x\n" {
+			t.Errorf("%q: %q, %v; want an error", text, got, err)
+		}
 	}
 }

@@ -81,7 +81,7 @@ type Operator interface {
 	// first, before Begin of the States and before the barrier goes on to the outputs. A step that holds records back
 	// outside its state sends them on here.
 	Barrier(cp statebackend.Checkpoint) error
-	// Completed, Aborted and Committed tell what became of a checkpoint; notices may be lost, and come at most once each.
+	// Completed and Aborted tell what became of a checkpoint; notices may be lost, and come at most once each.
 	Completed(checkpoint int64) error
 	Aborted(checkpoint int64) error
 	// Tick is called at or after the time asked for by Runtime.WakeAt, or after Runtime.Wake.

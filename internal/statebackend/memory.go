@@ -81,13 +81,6 @@ func take(cp Checkpoint, w *MemoryWriter, states []State) error {
 // takeRows is the slice in which Take steps through the rows.
 const takeRows = 1024
 
-// Drop forgets a checkpoint; those built on it can't be restored afterwards.
-func (m *Memory) Drop(checkpoint int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.mu.checkpoints, checkpoint)
-}
-
 // Reader reads what a subtask of a new parallelism restores from a checkpoint.
 func (m *Memory) Reader(checkpoint int64, parallelism, subtask int) (*MemoryReader, error) {
 	m.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/graph"
 )
 
 // Config is what a Coordinator is made of.
@@ -16,37 +17,12 @@ type Config struct {
 	Epoch          int64
 	Fingerprint    uint64
 	Vertices       []Vertex
-	Settings       Settings
+	// Settings say when checkpoints are taken; the zero value takes none but on request and at the end of the job.
+	Settings graph.Checkpoints
 	// IDs are the first block, as the take-over of the store reserved it.
 	IDs IDsReserved
 	// Retained are the complete checkpoints that the store holds, oldest first.
 	Retained []Retained
-}
-
-// Settings say when checkpoints are taken. The zero value takes none but on request and at the end of the job.
-type Settings struct {
-	// Interval is the time between two triggers; zero for none.
-	Interval time.Duration
-	// Timeout aborts a checkpoint that isn't acknowledged by then; 10 minutes if zero.
-	Timeout time.Duration
-	// MinPause is the least time between the end of a checkpoint and the next periodic trigger.
-	MinPause time.Duration
-	// Concurrent is how many may be open; 1 if zero.
-	Concurrent int
-	// TolerableFailures of periodic checkpoints in a row don't fail the job.
-	TolerableFailures int
-	// Retained is how many complete ones are kept; 1 if zero.
-	Retained    int
-	AtLeastOnce bool
-}
-
-func (s Settings) withDefaults() Settings {
-	if s.Timeout == 0 {
-		s.Timeout = 10 * time.Minute
-	}
-	s.Concurrent = max(s.Concurrent, 1)
-	s.Retained = max(s.Retained, 1)
-	return s
 }
 
 // Delays between attempts: of requests to the store and of commits, doubled up to the limit; and of a final checkpoint
@@ -92,7 +68,7 @@ type request struct {
 
 // New makes a coordinator of a job none of whose tasks run.
 func New(c Config) *Coordinator {
-	c.Settings = c.Settings.withDefaults()
+	c.Settings = c.Settings.WithDefaults()
 	co := &Coordinator{c: c, tasks: newTasks(c.Vertices), commits: commits{committed: -1}}
 	co.ids = ids{next: c.IDs.First, left: c.IDs.Count, first: c.IDs.First}
 	co.files = newFiles(c.Retained)
@@ -310,9 +286,6 @@ func (c *Coordinator) Latest() int64 { return c.latest }
 
 // Committed is the newest checkpoint whose output is committed: -1 before any, 0 for one of another run.
 func (c *Coordinator) Committed() int64 { return c.commits.committed }
-
-// Ending reports whether a checkpoint is complete that nothing follows: only its commits are left to do.
-func (c *Coordinator) Ending() bool { return c.ending != nil }
 
 func (c *Coordinator) tasksChanged(now time.Time, e TasksChanged) {
 	wasReady := c.tasks.ready()

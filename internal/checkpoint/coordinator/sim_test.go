@@ -23,7 +23,7 @@ type world struct {
 	rng      *rand.Rand
 	c        *Coordinator
 	now      time.Time
-	settings Settings
+	settings graph.Checkpoints
 	// mail holds events on their way.
 	mail []Event
 	// calm ends all faults.
@@ -61,7 +61,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		tasks: map[graph.SubtaskID]*simTask{}, open: map[int64]bool{}, claimed: map[int64]bool{},
 		meta: map[int64]*checkpoint.Metadata{}, stored: map[int64]*checkpoint.Metadata{}, files: map[string]bool{}, replies: map[int64]int{},
 	}
-	w.settings = Settings{
+	w.settings = graph.Checkpoints{
 		Interval: time.Second, Timeout: 8 * time.Second, Concurrent: 1 + w.rng.IntN(3), Retained: 1 + w.rng.IntN(2),
 		TolerableFailures: w.rng.IntN(3), MinPause: time.Duration(w.rng.IntN(2)) * time.Second,
 	}

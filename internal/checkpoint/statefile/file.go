@@ -3,7 +3,6 @@
 package statefile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -171,9 +170,4 @@ func dataEnd(x *index) (end int64) {
 		}
 	}
 	return end
-}
-
-// VerifyInline checks a segment that has no file.
-func VerifyInline(seg *checkpoint.Segment) error {
-	return Verify(bytes.NewReader(seg.Inline), int64(len(seg.Inline)), seg)
 }

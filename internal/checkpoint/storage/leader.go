@@ -6,18 +6,10 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 )
 
 // IDBlock is how many checkpoint ids are reserved at once.
 const IDBlock = 16
-
-// RenewInterval is how often a leader shows that it lives; Patience how long others wait for a sign, by their own clock,
-// before they take over from one that isn't known to be dead.
-const (
-	RenewInterval = 300 * time.Millisecond
-	Patience      = time.Second
-)
 
 // epochRecord is rewritten by its holder: Beat counts up while it lives.
 type epochRecord struct {
@@ -83,7 +75,7 @@ type Leader struct {
 // Epoch is the leader's own.
 func (l *Leader) Epoch() int64 { return l.epoch }
 
-// Renew shows that the leader lives, and tells whether it still leads. It is to be called every RenewInterval.
+// Renew shows that the leader lives, and tells whether it still leads. It is to be called again and again.
 func (l *Leader) Renew(ctx context.Context) error {
 	b, err := encodeRecord(l.epochs.kind, epochRecord{Epoch: l.epoch, Holder: l.holder, Beat: l.beat.Add(1)})
 	if err != nil {

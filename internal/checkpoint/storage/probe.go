@@ -10,7 +10,7 @@ import (
 	"io/fs"
 )
 
-// Probe is a file that shows, before a job starts, whether a Worker sees the same storage as the JobMaster.
+// Probe is a file that shows, before a job starts, whether a TaskManager sees the same storage as the JobMaster.
 type Probe struct {
 	Name    string
 	Content []byte
@@ -25,35 +25,35 @@ func (l *Leader) WriteProbe(ctx context.Context, nonce string) (Probe, error) {
 	return p, p.read(ctx, l.objects, p.Name)
 }
 
-// Answer is what a Worker does with a probe, over its own view of the storage: it reads it, and writes an answer.
-func (p Probe) Answer(ctx context.Context, o Objects, worker string) error {
+// Answer is what a TaskManager does with a probe, over its own view of the storage: it reads it, and writes an answer.
+func (p Probe) Answer(ctx context.Context, o Objects, taskManager string) error {
 	if err := p.read(ctx, o, p.Name); err != nil {
 		return err
 	}
-	if err := o.Put(ctx, p.answer(worker), p.Content); err != nil {
+	if err := o.Put(ctx, p.answer(taskManager), p.Content); err != nil {
 		return fmt.Errorf("checkpoint directory %s can't be written: %w", o.Location(), err)
 	}
 	return nil
 }
 
-// CheckProbe reads the answer of a Worker; an error names it.
-func (l *Leader) CheckProbe(ctx context.Context, p Probe, worker string) error {
-	if err := p.read(ctx, l.objects, p.answer(worker)); err != nil {
-		return fmt.Errorf("worker %s writes to another checkpoint directory than the JobMaster: %w", worker, err)
+// CheckProbe reads the answer of a TaskManager; an error names it.
+func (l *Leader) CheckProbe(ctx context.Context, p Probe, taskManager string) error {
+	if err := p.read(ctx, l.objects, p.answer(taskManager)); err != nil {
+		return fmt.Errorf("TaskManager %s writes to another checkpoint directory than the JobMaster: %w", taskManager, err)
 	}
 	return nil
 }
 
 // RemoveProbe removes a probe and the answers to it.
-func (l *Leader) RemoveProbe(ctx context.Context, p Probe, workers ...string) error {
+func (l *Leader) RemoveProbe(ctx context.Context, p Probe, taskManagers ...string) error {
 	names := []string{p.Name}
-	for _, w := range workers {
-		names = append(names, p.answer(w))
+	for _, tm := range taskManagers {
+		names = append(names, p.answer(tm))
 	}
 	return l.objects.Remove(ctx, names...)
 }
 
-func (p Probe) answer(worker string) string { return p.Name + "." + part(worker) }
+func (p Probe) answer(taskManager string) string { return p.Name + "." + part(taskManager) }
 
 func (p Probe) read(ctx context.Context, o Objects, name string) error {
 	b, err := o.Get(ctx, name)

@@ -431,15 +431,15 @@ func TestProbe(t *testing.T) {
 	l, _ := lead(t, r, "a")
 	p, err := l.WriteProbe(t.Context(), "n1")
 	must(t, err)
-	must(t, p.Answer(t.Context(), o, "worker-1"))
-	must(t, l.CheckProbe(t.Context(), p, "worker-1"))
-	must(t, l.RemoveProbe(t.Context(), p, "worker-1"))
+	must(t, p.Answer(t.Context(), o, "tm-1"))
+	must(t, l.CheckProbe(t.Context(), p, "tm-1"))
+	must(t, l.RemoveProbe(t.Context(), p, "tm-1"))
 
 	elsewhere := storage.Files(faultfs.New().View(), root)
-	if err := p.Answer(t.Context(), elsewhere, "worker-2"); err == nil || !strings.Contains(err.Error(), "is not the JobMaster's") {
-		t.Errorf("a worker with another directory: %v", err)
+	if err := p.Answer(t.Context(), elsewhere, "tm-2"); err == nil || !strings.Contains(err.Error(), "is not the JobMaster's") {
+		t.Errorf("a TaskManager with another directory: %v", err)
 	}
-	if err := l.CheckProbe(t.Context(), p, "worker-2"); err == nil || !strings.Contains(err.Error(), "worker-2") {
-		t.Errorf("a worker that didn't answer: %v", err)
+	if err := l.CheckProbe(t.Context(), p, "tm-2"); err == nil || !strings.Contains(err.Error(), "tm-2") {
+		t.Errorf("a TaskManager that didn't answer: %v", err)
 	}
 }

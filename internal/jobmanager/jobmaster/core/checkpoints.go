@@ -288,14 +288,10 @@ func (m *Master) settled() bool { return len(m.checks.events) == 0 && m.checks.c
 
 // newCoordinator makes the coordinator of the job's checkpoints.
 func newCoordinator(c Config) *coordinator.Coordinator {
-	s := c.Graph.Stream.Checkpoints.WithDefaults()
 	return coordinator.New(coordinator.Config{
 		JobID: c.JobID, JobName: c.Graph.Name, Epoch: c.Epoch, Fingerprint: c.Graph.Fingerprint,
 		Vertices: coordinator.Vertices(c.Graph), IDs: c.IDs, Retained: c.Retained,
-		Settings: coordinator.Settings{
-			Interval: s.Interval, Timeout: s.Timeout, MinPause: s.MinPause, Concurrent: s.Concurrent,
-			TolerableFailures: s.TolerableFailures, Retained: s.Retained, AtLeastOnce: s.AtLeastOnce,
-		},
+		Settings: c.Graph.Stream.Checkpoints,
 	})
 }
 
