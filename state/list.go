@@ -108,10 +108,3 @@ func least(times []int64, now int64) int64 {
 	}
 	return now
 }
-
-// OperatorList is state of a subtask, not of a key: on rescaling its elements are dealt out evenly. It is only valid in
-// the state struct of a step that is not keyed; List and Map only in keyed ones.
-type OperatorList[T any] struct{ List[T] }
-
-// UnionList is like OperatorList, but after a restore each subtask gets all elements.
-type UnionList[T any] struct{ List[T] }

@@ -1,7 +1,7 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-// Package taskmanager is the Worker: it offers its slots to the JobMasters that the ResourceManager names, and keeps one
-// executor for each job that has a slot here.
+// Package taskmanager is what lends a machine to jobs: it offers its slots to the JobMasters that the ResourceManager
+// names, and keeps one executor for each job that has a slot here.
 //
 //	ResourceManager --AllocateSlots--> core.Slots --OfferSlots--> JobMaster
 //	JobMaster --DeployTasks, heartbeat, ...--> executor of the job --reports--> JobMaster

@@ -38,7 +38,7 @@ type Config struct {
 	RowsMax       int
 }
 
-// TaskManager is a Worker.
+// TaskManager has slots, and runs the tasks of the jobs that they are given to.
 type TaskManager struct {
 	config   Config
 	endpoint *rpc.Endpoint

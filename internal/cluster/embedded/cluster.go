@@ -37,14 +37,14 @@ type Cluster struct {
 	closeErr        error
 	mu              struct {
 		sync.Mutex
-		workers []*worker // by number; nil while killed
-		starts  int
-		closed  bool
+		taskManagers []*taskManager // by number; nil while killed
+		starts       int
+		closed       bool
 	}
 }
 
-// worker is a TaskManager with its exchange.
-type worker struct {
+// taskManager is a TaskManager with its exchange.
+type taskManager struct {
 	manager  *taskmanager.TaskManager
 	exchange Exchange
 }
@@ -69,7 +69,7 @@ func Start(c Config) (*Cluster, error) {
 		Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
 		SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, RenewInterval: 2 * c.Heartbeat,
 	})
-	k.mu.workers = make([]*worker, c.TaskManagers)
+	k.mu.taskManagers = make([]*taskManager, c.TaskManagers)
 	for i := range c.TaskManagers {
 		if err := k.StartTaskManager(i); err != nil {
 			return nil, errors.Join(err, k.Close())
@@ -120,7 +120,7 @@ func (k *Cluster) newStorage(r executor.StorageRequest) (task.StateStorage, erro
 func (k *Cluster) StartTaskManager(i int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.mu.closed || i < 0 || i >= len(k.mu.workers) || k.mu.workers[i] != nil {
+	if k.mu.closed || i < 0 || i >= len(k.mu.taskManagers) || k.mu.taskManagers[i] != nil {
 		return fmt.Errorf("start TaskManager %d: there is none to start", i)
 	}
 	k.mu.starts++
@@ -143,7 +143,7 @@ func (k *Cluster) StartTaskManager(i int) error {
 	if err != nil {
 		return errors.Join(err, x.Close())
 	}
-	k.mu.workers[i] = &worker{m, x}
+	k.mu.taskManagers[i] = &taskManager{m, x}
 	return nil
 }
 
@@ -151,24 +151,24 @@ func (k *Cluster) StartTaskManager(i int) error {
 // when its tasks have ended.
 func (k *Cluster) KillTaskManager(i int) error {
 	k.mu.Lock()
-	if i < 0 || i >= len(k.mu.workers) || k.mu.workers[i] == nil {
+	if i < 0 || i >= len(k.mu.taskManagers) || k.mu.taskManagers[i] == nil {
 		k.mu.Unlock()
 		return fmt.Errorf("kill TaskManager %d: it does not run", i)
 	}
-	w := k.mu.workers[i]
-	k.mu.workers[i] = nil
+	w := k.mu.taskManagers[i]
+	k.mu.taskManagers[i] = nil
 	k.mu.Unlock()
 	return w.close()
 }
 
-func (w *worker) close() error { return errors.Join(w.manager.Stop(), w.exchange.Close()) }
+func (w *taskManager) close() error { return errors.Join(w.manager.Stop(), w.exchange.Close()) }
 
 // FailTask fails a running task of a job; for tests. It reports whether there was one.
 func (k *Cluster) FailTask(ctx context.Context, jobID string, s graph.SubtaskID, err error) bool {
 	k.mu.Lock()
-	workers := append([]*worker(nil), k.mu.workers...)
+	taskManagers := append([]*taskManager(nil), k.mu.taskManagers...)
 	k.mu.Unlock()
-	for _, w := range workers {
+	for _, w := range taskManagers {
 		if w != nil && w.manager.FailTask(ctx, jobID, s, err) {
 			return true
 		}
@@ -214,10 +214,10 @@ func (k *Cluster) Close() error {
 	k.once.Do(func() {
 		k.mu.Lock()
 		k.mu.closed = true
-		workers := k.mu.workers
+		taskManagers := k.mu.taskManagers
 		k.mu.Unlock()
 		err := k.dispatcher.Close()
-		for _, w := range workers {
+		for _, w := range taskManagers {
 			if w != nil {
 				err = errors.Join(err, w.close())
 			}
