@@ -118,6 +118,15 @@ func TestBuildErrors(t *testing.T) {
 			s.SideOutput(stream.NewTag[event]("late")).To("late", sink[event]())
 			return nil
 		}, []string{`SideOutput("late")`, "from the stream of the step"}},
+		"streams of two jobs": {func(env *stream.Env) error {
+			var other stream.Keyed[int64, event]
+			_, _ = stream.Describe(stream.Setup{Name: "other"}, func(env *stream.Env) error {
+				other = events(env).KeyBy(key)
+				return nil
+			})
+			events(env).KeyBy(key).Connect(other).Process("both", count, count).To("out", sink[event]())
+			return nil
+		}, []string{"Connect", "different jobs"}},
 		"unknown flag": {func(env *stream.Env) error {
 			env.Flag("rate", 0.0, "rows a second")
 			events(env).To("out", sink[event]())
@@ -183,6 +192,7 @@ func TestFlags(t *testing.T) {
 		{nil, flags{"x", false, 3, time.Second, 0.5}},
 		{[]string{"--name=a b", "--dry", "--n=7"}, flags{"a b", true, 7, time.Second, 0.5}},
 		{[]string{"--name", "y", "--dry=false", "--every", "2m", "-rate", "-1.5"}, flags{"y", false, 3, 2 * time.Minute, -1.5}},
+		{[]string{"--dry", "-rate", "-.5", "--name", "-"}, flags{"-", true, 3, time.Second, -0.5}},
 		{[]string{"--n=1", "--n=2", "--dry"}, flags{"x", true, 2, time.Second, 0.5}},
 	} {
 		if got := read(t, test.args...); got != test.want {

@@ -95,13 +95,19 @@ func (f *flagSet) parse(args, reserved []string) error {
 		a := argument{name: name}
 		if n, v, ok := strings.Cut(name, "="); ok {
 			a.name, a.value, a.joined = n, v, true
-		} else if i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+		} else if i+1 < len(args) && isValue(args[i+1]) {
 			i++
 			a.next, a.has = args[i], true
 		}
 		f.args = append(f.args, a)
 	}
 	return nil
+}
+
+// isValue tells a value from the next flag: a word that begins with a dash is one only if it is a number.
+func isValue(word string) bool {
+	after, dashed := strings.CutPrefix(word, "-")
+	return !dashed || after == "" || after[0] == '.' || after[0] >= '0' && after[0] <= '9'
 }
 
 // take returns the last value given for a name.

@@ -125,6 +125,10 @@ func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, newStep fu
 
 // Connect pairs two streams of one key type, for functions that share the state row of a key.
 func (k Keyed[K, T]) Connect[B any](o Keyed[K, B]) KeyedConnected[K, T, B] {
+	if o.s.env != k.s.env {
+		k.s.env.fail("Connect: the streams belong to different jobs")
+		o.s = broken[B](k.s.env)
+	}
 	return KeyedConnected[K, T, B]{k, o}
 }
 
