@@ -36,18 +36,10 @@ func connect[T any](e *Env, from []origin, c *codec.Codec[T], to, input int) {
 
 // connectKeyed leads streams of T, partitioned by key, into an input of a step.
 func connectKeyed[K comparable, T any](e *Env, from []origin, c *codec.Codec[T], key func(*T) K, to, input int) {
-	hasher, err := keys.HasherFor[K]()
+	hash, err := keys.ColumnHasherFor(key)
 	if err != nil {
 		e.fail("KeyBy before step %q: %w", e.graph.Nodes[to].Name, err)
 		return
-	}
-	hash := func() func(*T) uint64 {
-		// One key a writer: a key on the stack would escape to the hasher, and be allocated for each record.
-		k := new(K)
-		return func(in *T) uint64 {
-			*k = key(in)
-			return hasher(k)
-		}
 	}
 	for _, o := range from {
 		link(e, o, to, input, exchange.Hash, hash, c)
@@ -74,16 +66,13 @@ func (s Stream[T]) records() *codec.Codec[T] {
 	return c
 }
 
-func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash func() func(*T) uint64, c *codec.Codec[T]) {
+func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash func(rows []T, hashes []uint64), c *codec.Codec[T]) {
 	e.graph.Edges = append(e.graph.Edges, &graph.StreamEdge{
 		From: o.node, To: to, Tag: o.tag, Input: input, Partitioning: p,
 		NewOutput: func(cfg graph.OutputConfig) (exchange.Output, operator.Port) {
 			wc := exchange.WriterConfig[T]{
 				Senders: cfg.Senders, Subtask: cfg.Subtask, KeyGroups: cfg.KeyGroups, RowsMax: cfg.RowsMax,
-				Partitioning: cfg.Partitioning,
-			}
-			if hash != nil {
-				wc.Hash = hash()
+				Partitioning: cfg.Partitioning, Hash: hash,
 			}
 			w := exchange.NewWriter(wc)
 			return w, operator.PortOf[T](w)

@@ -90,7 +90,7 @@ func hashEdge(b *testing.B, records, rowsMax int) {
 		must(b, err)
 		wg.Go(func() {
 			w := NewWriter(WriterConfig[point]{
-				Senders: p.Senders(), Subtask: i, KeyGroups: 128, RowsMax: rowsMax, Partitioning: Hash, Hash: pointHash,
+				Senders: p.Senders(), Subtask: i, KeyGroups: 128, RowsMax: rowsMax, Partitioning: Hash, Hash: each(pointHash),
 			})
 			in := element.NewBatch[point](1024)
 			in.Timed()
@@ -269,7 +269,7 @@ func TestSteadyEdgeAllocatesNothing(t *testing.T) {
 			must(t, up.Connect(gates[i], 0, Source{ID: id, Subpartition: i}, nil))
 		}
 		w := NewWriter(WriterConfig[point]{
-			Senders: produced.Senders(), KeyGroups: 8, RowsMax: 64, Partitioning: p, Hash: pointHash,
+			Senders: produced.Senders(), KeyGroups: 8, RowsMax: 64, Partitioning: p, Hash: each(pointHash),
 		})
 		in := element.NewBatch[point](64)
 		in.Timed()
@@ -314,7 +314,7 @@ func BenchmarkIdleChannels(b *testing.B) {
 				must(b, up.Connect(g, i, Source{ID: id, Subpartition: c}, nil))
 			}
 			writers[i] = NewWriter(WriterConfig[point]{
-				Senders: p.Senders(), KeyGroups: 32768, Partitioning: Hash, Hash: pointHash,
+				Senders: p.Senders(), KeyGroups: 32768, Partitioning: Hash, Hash: each(pointHash),
 			})
 		}
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/(side*side), "connect-ns/channel")

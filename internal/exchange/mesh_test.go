@@ -42,7 +42,7 @@ func (m mesh) run(t *testing.T, up, down *Environment) [][]int64 {
 		wg.Go(func() {
 			w := NewWriter(WriterConfig[event]{
 				Senders: p.Senders(), Subtask: i, KeyGroups: 16, RowsMax: m.rowsMax,
-				Partitioning: m.partitioning, Hash: hashOf,
+				Partitioning: m.partitioning, Hash: each(hashOf),
 			})
 			if err := m.produce(w, int64(i)); err != nil {
 				t.Error(err)

@@ -68,11 +68,10 @@ func (w *Writer[T]) scatter(b *element.Batch[T]) error {
 // route fills the columns of hashes and targets.
 func (w *Writer[T]) route(rows []T) {
 	targets, hashes := w.columns(len(rows))
-	f, owners, groups := w.config.Hash, w.owners, w.groups
-	for i := range rows {
-		h := f(&rows[i])
+	w.config.Hash(rows, hashes)
+	owners, groups := w.owners, w.groups
+	for i, h := range hashes {
 		group, _ := keys.Group(h, groups)
-		hashes[i] = h
 		targets[i] = owners[group]
 	}
 }

@@ -21,8 +21,8 @@ type WriterConfig[T any] struct {
 	// RowsMax bounds the rows of a batch; zero leaves it to the type.
 	RowsMax      int
 	Partitioning Partitioning
-	// Hash is that of the key of a record; Hash edges need it.
-	Hash func(*T) uint64
+	// Hash writes the hash of the key of each row; Hash edges need it. hashes is as long as rows.
+	Hash func(rows []T, hashes []uint64)
 }
 
 // Writer is the end of a chain: it finds the channels of records and sends them in batches. It has the methods of an
@@ -132,10 +132,7 @@ func (w *Writer[T]) hash(hashes []uint64, rows []T) []uint64 {
 		hashes = make([]uint64, 0, max(w.pool.Rows(), len(rows)))
 	}
 	hashes = hashes[:len(rows)]
-	f := w.config.Hash
-	for i := range rows {
-		hashes[i] = f(&rows[i])
-	}
+	w.config.Hash(rows, hashes)
 	return hashes
 }
 

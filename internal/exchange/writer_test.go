@@ -80,6 +80,15 @@ var hasher = func() func(*int64) uint64 {
 
 func hashOf(e *event) uint64 { return hasher(&e.N) }
 
+// each hashes a column row by row.
+func each[T any](hash func(*T) uint64) func(rows []T, hashes []uint64) {
+	return func(rows []T, hashes []uint64) {
+		for i := range rows {
+			hashes[i] = hash(&rows[i])
+		}
+	}
+}
+
 var partitionings = []Partitioning{Forward, Hash, Rebalance, Shuffle, Broadcast, Global}
 
 // TestWriterSendsEachRecordOnce writes batches of all sizes, flushed and closed by control here and there, and looks at
@@ -91,7 +100,7 @@ func TestWriterSendsEachRecordOnce(t *testing.T) {
 		groups := rapid.IntRange(consumers, 200).Draw(t, "groups")
 		recorders, senders := record(consumers)
 		w := NewWriter(WriterConfig[event]{
-			Senders: senders, Subtask: 3, KeyGroups: groups, Partitioning: p, Hash: hashOf,
+			Senders: senders, Subtask: 3, KeyGroups: groups, Partitioning: p, Hash: each(hashOf),
 			RowsMax: rapid.IntRange(1, 20).Draw(t, "rows"),
 		})
 		var n, marks int64
@@ -254,7 +263,7 @@ func TestTimedAndUntimedBatchesMix(t *testing.T) {
 	for _, p := range partitionings {
 		t.Run(fmt.Sprint(p), func(t *testing.T) {
 			recorders, senders := record(2)
-			w := NewWriter(WriterConfig[event]{Senders: senders, KeyGroups: 8, Partitioning: p, Hash: hashOf})
+			w := NewWriter(WriterConfig[event]{Senders: senders, KeyGroups: 8, Partitioning: p, Hash: each(hashOf)})
 			plain := element.NewBatch[event](1)
 			plain.Append().N = -1
 			for i := range int64(4) {
@@ -283,7 +292,7 @@ func TestBorrowedStringsAreNotCopiedIntoAnotherExchange(t *testing.T) {
 	var frames element.FramePool
 	for _, p := range partitionings {
 		_, senders := record(2)
-		w := NewWriter(WriterConfig[event]{Senders: senders, KeyGroups: 8, Partitioning: p, Hash: hashOf})
+		w := NewWriter(WriterConfig[event]{Senders: senders, KeyGroups: 8, Partitioning: p, Hash: each(hashOf)})
 		b := batch(0, 0, 3)
 		f := frames.Get(1)
 		b.Borrow(f)

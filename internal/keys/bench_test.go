@@ -22,6 +22,17 @@ func benchHash[K comparable](b *testing.B, keys []K) {
 		}
 		report(b, len(keys), sum)
 	})
+	b.Run("column", func(b *testing.B) {
+		column, err := ColumnHasherFor(func(k *K) K { return *k })
+		if err != nil {
+			b.Fatal(err)
+		}
+		hashes := make([]uint64, len(keys))
+		for b.Loop() {
+			column(keys, hashes)
+		}
+		report(b, len(keys), hashes[0])
+	})
 	b.Run("maphash", func(b *testing.B) {
 		seed, sum := maphash.MakeSeed(), uint64(0)
 		for b.Loop() {

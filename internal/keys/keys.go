@@ -9,7 +9,7 @@
 // A key is one leaf or a sequence of them: integers and bools, as 64-bit values, and strings. Types play no part, so an
 // int32 and a named int64 of the same value hash alike, and so does a struct with one field and the field.
 //
-// KeyBy calls the hasher once a record; the hash travels with the record, and exchange and state call Group on it.
+// KeyBy hashes a record once, a batch at a time; the hash travels with the record, and exchange and state call Group on it.
 //
 // # Non-obvious
 //
@@ -39,14 +39,9 @@ type leaf struct {
 // HasherFor compiles the hash of keys of type K: integers, bools, strings, arrays and structs of them. The error names
 // the part of K that makes no key.
 func HasherFor[K comparable]() (func(k *K) uint64, error) {
-	t := reflect.TypeFor[K]()
-	name := t.String()
-	if t.Name() != "" {
-		name = t.Name()
-	}
-	leaves, err := appendLeaves(nil, t, 0, name)
+	leaves, err := leavesOf[K]()
 	if err != nil {
-		return nil, fmt.Errorf("key %v: %w", t, err)
+		return nil, err
 	}
 	if len(leaves) != 1 {
 		return func(k *K) uint64 { return hashLeaves(leaves, unsafe.Pointer(k)) }, nil
@@ -60,6 +55,65 @@ func HasherFor[K comparable]() (func(k *K) uint64, error) {
 	default:
 		return func(k *K) uint64 { return one.hash(unsafe.Pointer(k)) }, nil
 	}
+}
+
+// ColumnHasherFor compiles the same hash for a column of rows, whose keys the function reads: hashes has room for as many.
+// There is one call a batch, with the hash in the loop over the rows.
+func ColumnHasherFor[K comparable, T any](key func(*T) K) (func(rows []T, hashes []uint64), error) {
+	leaves, err := leavesOf[K]()
+	if err != nil {
+		return nil, err
+	}
+	if len(leaves) != 1 {
+		return func(rows []T, hashes []uint64) {
+			hashes = hashes[:len(rows)]
+			for i := range rows {
+				k := key(&rows[i])
+				hashes[i] = hashLeaves(leaves, unsafe.Pointer(&k))
+			}
+		}, nil
+	}
+	one := leaves[0]
+	switch one.kind {
+	case reflect.Int64:
+		return func(rows []T, hashes []uint64) {
+			hashes = hashes[:len(rows)]
+			for i := range rows {
+				k := key(&rows[i])
+				hashes[i] = hashUint(*(*uint64)(unsafe.Add(unsafe.Pointer(&k), one.off)))
+			}
+		}, nil
+	case reflect.String:
+		return func(rows []T, hashes []uint64) {
+			hashes = hashes[:len(rows)]
+			for i := range rows {
+				k := key(&rows[i])
+				hashes[i] = hashString(*(*string)(unsafe.Add(unsafe.Pointer(&k), one.off)))
+			}
+		}, nil
+	default:
+		return func(rows []T, hashes []uint64) {
+			hashes = hashes[:len(rows)]
+			for i := range rows {
+				k := key(&rows[i])
+				hashes[i] = one.hash(unsafe.Pointer(&k))
+			}
+		}, nil
+	}
+}
+
+// leavesOf lists the parts of K.
+func leavesOf[K comparable]() ([]leaf, error) {
+	t := reflect.TypeFor[K]()
+	name := t.String()
+	if t.Name() != "" {
+		name = t.Name()
+	}
+	leaves, err := appendLeaves(nil, t, 0, name)
+	if err != nil {
+		return nil, fmt.Errorf("key %v: %w", t, err)
+	}
+	return leaves, nil
 }
 
 // Group returns the key group of a hash, of the given number of groups, and the rest that places it within: groups are

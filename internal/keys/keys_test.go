@@ -23,11 +23,21 @@ type route struct {
 	Leg      [2]uint8
 }
 
+// hash returns the hash of a key, which must be that of the key in a column too.
 func hash[K comparable](t testing.TB, k K) uint64 {
 	t.Helper()
 	h, err := HasherFor[K]()
 	if err != nil {
 		t.Fatal(err)
+	}
+	column, err := ColumnHasherFor(func(in *K) K { return *in })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other K
+	hashes := make([]uint64, 2)
+	if column([]K{k, other}, hashes); hashes[0] != h(&k) || hashes[1] != h(&other) {
+		t.Errorf("keys %v and %v in a column: %#x, alone %#x, %#x", k, other, hashes, h(&k), h(&other))
 	}
 	return h(&k)
 }
@@ -266,6 +276,9 @@ func TestTypesThatMakeNoKeys(t *testing.T) {
 
 func compileError[K comparable]() error {
 	_, err := HasherFor[K]()
+	if _, column := ColumnHasherFor(func(in *K) K { return *in }); column == nil || column.Error() != err.Error() {
+		return fmt.Errorf("alone: %w, in a column: %w", err, column)
+	}
 	return err
 }
 
@@ -291,5 +304,21 @@ func TestHashingDoesNotAllocate(t *testing.T) {
 	k := route{From: text(20), To: text(3)}
 	if n := testing.AllocsPerRun(100, func() { h(&k) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+	columnAllocatesNothing(t, k)
+	columnAllocatesNothing(t, k.From)
+	columnAllocatesNothing(t, int64(1))
+	columnAllocatesNothing(t, int32(1))
+}
+
+func columnAllocatesNothing[K comparable](t *testing.T, k K) {
+	t.Helper()
+	column, err := ColumnHasherFor(func(in *K) K { return *in })
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, hashes := []K{k, k}, make([]uint64, 2)
+	if n := testing.AllocsPerRun(100, func() { column(rows, hashes) }); n > 0 {
+		t.Errorf("column of %T: %v allocations", k, n)
 	}
 }

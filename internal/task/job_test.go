@@ -273,7 +273,7 @@ func newJob(t *testing.T, source *numbers) *job {
 }
 
 func edge(from, to int, p exchange.Partitioning) *graph.StreamEdge {
-	hash, err := keys.HasherFor[int64]()
+	hash, err := keys.ColumnHasherFor(func(r *row) int64 { return r.Key })
 	if err != nil {
 		panic(err)
 	}
@@ -282,7 +282,7 @@ func edge(from, to int, p exchange.Partitioning) *graph.StreamEdge {
 		NewOutput: func(c graph.OutputConfig) (exchange.Output, operator.Port) {
 			w := exchange.NewWriter(exchange.WriterConfig[row]{
 				Senders: c.Senders, Subtask: c.Subtask, KeyGroups: c.KeyGroups, RowsMax: c.RowsMax, Partitioning: p,
-				Hash: func(r *row) uint64 { return hash(&r.Key) },
+				Hash: hash,
 			})
 			return w, operator.PortOf[row](w)
 		},
