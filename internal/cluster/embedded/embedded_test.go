@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
@@ -282,5 +283,31 @@ func TestStuckCommitter(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		close(w.release)
+	})
+}
+
+// interrupted objects call a function before they make an epoch.
+type interrupted struct {
+	storage.Objects
+	call func()
+}
+
+func (o interrupted) Create(ctx context.Context, name string, data []byte) (bool, error) {
+	if strings.Contains(name, "/epoch/") {
+		o.call()
+	}
+	return o.Objects.Create(ctx, name, data)
+}
+
+// TestCloseWhileJobStarts closes the cluster between the look at whether it is closed and the start of the JobMaster:
+// the goroutines of that one end with Submit.
+func TestCloseWhileJobStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		k := start(t, testConfig(w, 2, 2))
+		k.memory = interrupted{k.memory, func() { stop(t, k) }}
+		if _, err := k.Submit(t.Context(), w.numbers(20, 50, true), RunOptions{}); !errors.Is(err, dispatcher.ErrClosed) {
+			t.Errorf("submitted to a cluster that was closed meanwhile: %v", err)
+		}
 	})
 }

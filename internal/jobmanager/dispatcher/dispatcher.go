@@ -139,18 +139,33 @@ func (d *Dispatcher) Submit(ctx context.Context, s Submission) (*Job, error) {
 	if j.past != nil {
 		return j, nil
 	}
-	j.master, err = d.start(ctx, s, r)
+	master, err := d.start(ctx, s, r)
 	if err != nil {
 		d.remove(j)
 		return nil, err
 	}
+	if !d.adopt(ctx, j, master) {
+		return nil, errors.Join(ErrClosed, master.Stop())
+	}
+	return j, nil
+}
+
+// adopt keeps a JobMaster that was started until it is done. It returns false if Close was called meanwhile, which did
+// not see it.
+func (d *Dispatcher) adopt(ctx context.Context, j *Job, master *jobmaster.JobMaster) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.closed {
+		return false
+	}
+	j.master = master
 	d.wg.Go(func() {
-		<-j.master.Done()
-		if err := j.master.Stop(); err != nil {
+		<-master.Done()
+		if err := master.Stop(); err != nil {
 			d.config.Logger.WarnContext(context.WithoutCancel(ctx), "stop of a JobMaster", "job", j.id, "error", err)
 		}
 	})
-	return j, nil
+	return true
 }
 
 // start takes the run over and starts its JobMaster.
