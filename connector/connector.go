@@ -161,4 +161,7 @@ type Locator[Self any] interface {
 // those of another run. It is called once, on the JobMaster, and not when a run is continued.
 type Prober interface {
 	Probe(ctx context.Context, jobID string) error
+	// Withdraw takes back what Probe has claimed for the run, if anything: the run was refused, maybe by another sink, and
+	// does not start.
+	Withdraw(ctx context.Context, jobID string) error
 }

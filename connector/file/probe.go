@@ -53,6 +53,18 @@ func probe(ctx context.Context, d disk, dir, jobID string, overwrite bool) error
 	return writeMarker(d, dir, jobID)
 }
 
+// withdraw gives the directory up again. What overwriting has deleted does not come back.
+func withdraw(d disk, dir, jobID string) error {
+	owner, marked, err := readMarker(d, dir)
+	if err != nil || !marked || owner != jobID {
+		return err
+	}
+	if err := d.Remove(filepath.Join(dir, markerName)); err != nil {
+		return fmt.Errorf("withdraw from %s: %w", dir, err)
+	}
+	return nil
+}
+
 func describe(owner string, marked bool, foreign []string) string {
 	switch {
 	case !marked:

@@ -145,3 +145,27 @@ func TestOverwriteThatFailsLeavesAnOccupiedDirectory(t *testing.T) {
 		expectNames(t, d, markerName, "notes")
 	}
 }
+
+// TestWithdraw gives a directory back that was claimed, by the run that claimed it only.
+func TestWithdraw(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	s := CSVSink[reading](dir)
+	if err := s.Withdraw(t.Context(), "a"); err != nil {
+		t.Errorf("from no directory: %v", err)
+	}
+	if err := s.Probe(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Withdraw(t.Context(), "b"); err != nil {
+		t.Errorf("by another run: %v", err)
+	}
+	if err := s.Probe(t.Context(), "b"); !errors.Is(err, ErrOccupied) {
+		t.Errorf("another run took the place: %v", err)
+	}
+	if err := s.Withdraw(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Probe(t.Context(), "b"); err != nil {
+		t.Errorf("a place that was given back: %v", err)
+	}
+}

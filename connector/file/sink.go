@@ -87,6 +87,11 @@ func (s Sink[T]) Probe(ctx context.Context, jobID string) error {
 	return probe(ctx, s.disk, s.dir, jobID, s.overwrite)
 }
 
+// Withdraw takes the marker of a run that did not start out of the directory.
+func (s Sink[T]) Withdraw(_ context.Context, jobID string) error {
+	return withdraw(s.disk, s.dir, jobID)
+}
+
 // NewWriter makes a writer, which sweeps what dead attempts left.
 func (s Sink[T]) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []connector.None) (connector.Writer[T, connector.None, Pending], error) {
 	enc, err := s.encoder()

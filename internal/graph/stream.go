@@ -111,6 +111,8 @@ type SinkSpec struct {
 	NewCommitter func(ctx context.Context) (Committer, error)
 	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
 	Probe func(ctx context.Context, jobID string) error
+	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
+	Withdraw func(ctx context.Context, jobID string) error
 }
 
 // Flag is an argument that build read.

@@ -24,6 +24,8 @@ type SinkStep struct {
 	NewCommitter func(ctx context.Context) (Committer, error)
 	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
 	Probe func(ctx context.Context, jobID string) error
+	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
+	Withdraw func(ctx context.Context, jobID string) error
 }
 
 // Committer is connector.Committer with committables encoded, as Prepared returns them, one element for each subtask.
@@ -54,7 +56,7 @@ func Sink[T, W, C any](s connector.Sink[T, W, C]) (SinkStep, error) {
 		}
 	}
 	if p, ok := any(s).(connector.Prober); ok {
-		step.Probe = p.Probe
+		step.Probe, step.Withdraw = p.Probe, p.Withdraw
 	}
 	return step, nil
 }

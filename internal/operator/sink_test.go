@@ -41,7 +41,10 @@ func (s *sum) Commit(_ context.Context, sums []int64) error {
 	return nil
 }
 
-func (s *sum) Close() error                                { return nil }
+func (s *sum) Close() error { return nil }
+func (s *sum) Withdraw(_ context.Context, jobID string) error {
+	return errors.New("withdrawn from " + jobID)
+}
 func (s *sum) Probe(_ context.Context, jobID string) error { return errors.New("probed by " + jobID) }
 
 func (w *summing) Write(_ context.Context, b *element.Batch[int64]) error {
@@ -224,6 +227,9 @@ func TestSinkFaults(t *testing.T) {
 	}
 	if err := b.op.Close(); err != nil || !b.of.writer.closed {
 		t.Errorf("close: %v", err)
+	}
+	if err := b.step.Withdraw(t.Context(), "job 7"); err == nil || err.Error() != "withdrawn from job 7" {
+		t.Errorf("withdraw: %v", err)
 	}
 	if err := b.step.Probe(t.Context(), "job 7"); err == nil || err.Error() != "probed by job 7" {
 		t.Errorf("probe: %v", err)

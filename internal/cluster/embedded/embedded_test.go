@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -308,6 +309,46 @@ func TestCloseWhileJobStarts(t *testing.T) {
 		k.memory = interrupted{k.memory, func() { stop(t, k) }}
 		if _, err := k.Submit(t.Context(), w.numbers(20, 50, true), RunOptions{}); !errors.Is(err, dispatcher.ErrClosed) {
 			t.Errorf("submitted to a cluster that was closed meanwhile: %v", err)
+		}
+	})
+}
+
+// TestRefusedRunIsWithdrawn lets a sink refuse a run: all that sinks have claimed for it is given back, and the run before
+// is the newest again.
+func TestRefusedRunIsWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		k := start(t, testConfig(w, 2, 2))
+		defer stop(t, k)
+		first := submit(t, k, w.numbers(2, 10, true), RunOptions{})
+		w.wait(t, first, 20)
+
+		g := w.numbers(2, 10, true)
+		var claimed, withdrawn []string
+		occupied := errors.New("occupied")
+		for _, n := range g.Stream.Nodes {
+			n.Sink = &graph.SinkSpec{
+				Probe: func(_ context.Context, jobID string) error {
+					if claimed = append(claimed, jobID); len(claimed) == len(g.Stream.Nodes) {
+						return occupied
+					}
+					return nil
+				},
+				Withdraw: func(_ context.Context, jobID string) error {
+					withdrawn = append(withdrawn, jobID)
+					return nil
+				},
+			}
+		}
+		if _, err := k.Submit(t.Context(), g, RunOptions{}); !errors.Is(err, occupied) {
+			t.Errorf("submitted although a sink refused: %v", err)
+		}
+		if !slices.Equal(withdrawn, claimed) {
+			t.Errorf("withdrawn for %q, claimed for %q", withdrawn, claimed)
+		}
+		latest := submit(t, k, w.numbers(2, 10, true), RunOptions{Restore: dispatcher.Latest})
+		if latest.ID() != first.ID() {
+			t.Errorf("the newest run is %s, want %s", latest.ID(), first.ID())
 		}
 	})
 }

@@ -319,11 +319,21 @@ func (d *Dispatcher) probe(ctx context.Context, store *storage.Store, g *graph.J
 		err = fmt.Errorf("sink %q: %w", n.UID, err)
 		epoch, err2 := run.Epoch(ctx)
 		if err2 == nil && epoch.Epoch == 0 {
-			err2 = store.Withdraw(ctx, run)
+			err2 = errors.Join(withdraw(ctx, g, run.Info().JobID), store.Withdraw(ctx, run))
 		}
 		return errors.Join(err, err2)
 	}
 	return nil
+}
+
+// withdraw takes back what sinks have claimed for a run that another sink refused.
+func withdraw(ctx context.Context, g *graph.JobGraph, jobID string) (err error) {
+	for _, n := range g.Stream.Nodes {
+		if n.Sink != nil && n.Sink.Withdraw != nil {
+			err = errors.Join(err, n.Sink.Withdraw(ctx, jobID))
+		}
+	}
+	return err
 }
 
 // KeyGroups returns, by operator id, the max parallelism of the state that a submission would start from: it is fixed for
