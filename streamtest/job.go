@@ -3,6 +3,7 @@
 package streamtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,10 @@ func Args(args ...string) Option {
 // Parallelism runs the job at n over n TaskManagers; 1 by default.
 func Parallelism(n int) Option { return option(func(j *job) { j.parallelism = n }) }
 
-// Kill makes subtask 0 of a step fail once, right after the given checkpoint completed; checkpoints count from 1. Sources
-// put in by Source hold back half of their rows until then.
+// Kill makes a subtask of a step fail once, the first that has not finished, right after the given checkpoint completed;
+// checkpoints count from 1. Several kills happen one after the other. Sources put in by Source hold back half of their
+// rows until then. Checkpoints follow each other at once, whatever the job's interval is, and so do restarts of a job that
+// sets no strategy.
 func Kill(uid stream.UID, afterCheckpoint int64) Option {
 	return option(func(j *job) { j.kills = append(j.kills, kill{uid, afterCheckpoint}) })
 }
@@ -90,8 +93,9 @@ func Run(t testing.TB, build weir.Build, opts ...Option) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(j.kills) > 0 && sg.Checkpoints.Interval == 0 {
+	if len(j.kills) > 0 {
 		sg.Checkpoints.Interval = time.Millisecond
+		sg.Restart = cmp.Or(sg.Restart, graph.Restart{Kind: graph.FixedDelay, Attempts: len(j.kills)})
 	}
 	jg, err := graph.Build(sg, graph.Options{Parallelism: j.parallelism})
 	if err != nil {
@@ -109,6 +113,7 @@ func (j *job) run(ctx context.Context, g *graph.JobGraph) (err error) {
 		TaskManagers:        j.parallelism,
 		SlotsPerTaskManager: (g.SlotsNeeded() + j.parallelism - 1) / j.parallelism,
 		Heartbeat:           heartbeat,
+		HeartbeatTimeout:    heartbeatTimeout,
 	})
 	if err != nil {
 		return err
@@ -134,44 +139,58 @@ func (j *job) run(ctx context.Context, g *graph.JobGraph) (err error) {
 	return nil
 }
 
-// heartbeat is short, so that tests see figures and failures soon.
-const heartbeat = 20 * time.Millisecond
+// heartbeat is short, so that tests see figures soon; heartbeatTimeout is long, for a machine that is busy with others.
+const (
+	heartbeat        = 20 * time.Millisecond
+	heartbeatTimeout = 20 * time.Second
+)
 
 // errKilled is the failure that Kill injects.
 var errKilled = errors.New("killed by the test")
 
-// strike waits for the checkpoint and fails the step.
+// strike waits for the checkpoint, fails a subtask of the step, and waits until that is seen.
 func (k kill) strike(ctx context.Context, c *embedded.Cluster, j *embedded.Job, g *graph.JobGraph) error {
-	subtask, ok := find(g, k.uid)
-	if !ok {
+	vertex := find(g, k.uid)
+	if vertex == nil {
 		return fmt.Errorf("kill %q: no step has that uid", k.uid)
 	}
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
+	struck, failures := false, 0
 	for {
 		d, err := j.Status(ctx)
 		if err != nil {
-			return fmt.Errorf("kill %q: the job ended before checkpoint %d: %w", k.uid, k.after, err)
+			return fmt.Errorf("kill %q: %w", k.uid, err)
 		}
-		if last := d.Checkpoints.LatestCompleted; last != nil && last.ID >= k.after && c.FailTask(ctx, j.ID(), subtask, errKilled) {
+		if d.Status.Ended() {
+			return fmt.Errorf("kill %q: the job ended before checkpoint %d, as %s", k.uid, k.after, d.Status)
+		}
+		last := d.Checkpoints.LatestCompleted
+		switch {
+		case struck && len(d.Failures) > failures:
 			return nil
+		case !struck && last != nil && last.ID >= k.after:
+			failures = len(d.Failures)
+			for s := 0; s < vertex.Parallelism && !struck; s++ {
+				struck = c.FailTask(ctx, j.ID(), graph.SubtaskID{Vertex: vertex.Index, Subtask: s}, errKilled)
+			}
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("kill %q: checkpoint %d did not complete: %w", k.uid, k.after, context.Cause(ctx))
+			return fmt.Errorf("kill %q: checkpoint %d did not complete, or the step had: %w", k.uid, k.after, context.Cause(ctx))
 		}
 	}
 }
 
-// find returns the first subtask of the vertex that holds a step.
-func find(g *graph.JobGraph, uid stream.UID) (graph.SubtaskID, bool) {
+// find returns the vertex that holds a step.
+func find(g *graph.JobGraph, uid stream.UID) *graph.JobVertex {
 	for _, v := range g.Vertices {
 		for _, n := range v.Nodes {
 			if n.UID == string(uid) {
-				return graph.SubtaskID{Vertex: v.Index}, true
+				return v
 			}
 		}
 	}
-	return graph.SubtaskID{}, false
+	return nil
 }

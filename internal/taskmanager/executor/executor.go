@@ -234,6 +234,9 @@ func (x *Executor) changed(id int64, s task.Status, err error) {
 		return
 	}
 	r.state, r.err = s, err
+	if r.killed != nil {
+		return // what ends as a failure was never being canceled
+	}
 	if state := stateOf(s); !slices.Contains([]task.Status{task.Finished, task.Canceled, task.Failed}, s) {
 		x.core.Changed(id, state, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
 		x.perform()
