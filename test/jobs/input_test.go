@@ -17,6 +17,8 @@ const (
 	// keyCount and wordCount are the numbers of keys.
 	keyCount  = 31
 	wordCount = 12
+	// quoteEvery is how many events there are for a quote.
+	quoteEvery = 8
 )
 
 // event is the main input. At is in milliseconds; Part tells copies apart.
@@ -41,9 +43,6 @@ func (q *quote) key() int64      { return q.Key }
 type input struct {
 	seed   uint64
 	events int64
-	quotes int64
-	// rate holds the events to so many a second, so that failures fall into the run; 0 is no limit.
-	rate float64
 }
 
 // mix makes a number of the seed, the position and what it is for.
@@ -69,10 +68,12 @@ func (in input) event(i int64, out *event) {
 	out.Word = words[in.mix(i, 5)%wordCount]
 }
 
-// quote makes the i-th quote; they cover the time of the events.
+// quotesOf is the number of quotes that cover the time of so many events.
+func quotesOf(events int64) int64 { return (events + quoteEvery - 1) / quoteEvery }
+
+// quote makes the i-th quote.
 func (in input) quote(i int64, out *quote) {
-	every := max(1, in.events*step/max(1, in.quotes))
-	out.At = i*every - in.mix(i, 6)%(disorder+1)
+	out.At = i*quoteEvery*step - in.mix(i, 6)%(disorder+1)
 	out.Key = in.mix(i, 7) % keyCount
 	out.Price = in.mix(i, 8) % 100
 }
@@ -86,7 +87,7 @@ func (in input) allEvents() []event {
 }
 
 func (in input) allQuotes() []quote {
-	all := make([]quote, in.quotes)
+	all := make([]quote, quotesOf(in.events))
 	for i := range all {
 		in.quote(int64(i), &all[i])
 	}
@@ -95,13 +96,12 @@ func (in input) allQuotes() []quote {
 
 // readEvents begins a job with the events.
 func (in input) readEvents(env *stream.Env) stream.Stream[event] {
-	return env.From("events", generator.New(in.event).Limit(in.events).Rate(in.rate)).
+	return env.From("events", generator.New(in.event).Limit(in.events)).
 		Watermarks(watermark.BoundedOutOfOrderness(disorder*time.Millisecond, (*event).time))
 }
 
 // readQuotes begins a job with the quotes.
 func (in input) readQuotes(env *stream.Env) stream.Stream[quote] {
-	rate := in.rate * float64(in.quotes) / float64(max(1, in.events))
-	return env.From("quotes", generator.New(in.quote).Limit(in.quotes).Rate(rate)).
+	return env.From("quotes", generator.New(in.quote).Limit(quotesOf(in.events))).
 		Watermarks(watermark.BoundedOutOfOrderness(disorder*time.Millisecond, (*quote).time))
 }

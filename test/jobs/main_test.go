@@ -28,7 +28,7 @@ func seeds(n int) []uint64 {
 }
 
 // patience is how long a test waits for what must happen; the machine may be busy.
-const patience = time.Minute
+const patience = 40 * time.Second
 
 // eventually returns when the condition holds, and ends the test if it doesn't within patience.
 func eventually(t *testing.T, what string, holds func() bool) {

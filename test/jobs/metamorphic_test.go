@@ -23,12 +23,12 @@ func TestAnySettingGivesTheSame(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 1))
-			in := input{seed: seed, events: 3000, quotes: 400}
+			in := input{seed: seed, events: 3000}
 			s := anySetting(rng)
 			t.Logf("-jobs.seed=%d: %v", seed, s)
 			rows := collect.New[result]()
 			newRig(t, s).start(func(env *stream.Env) error {
-				pipeline(env, in, hooks{}).To("out", rows.Sink())
+				pipeline(in.readEvents(env), in.readQuotes(env), hooks{}).To("out", rows.Sink())
 				return nil
 			}, embedded.RunOptions{}).end("FINISHED")
 			compare(t, rows.Rows(), reference(in))

@@ -216,8 +216,8 @@ func spread(ctx *stream.WindowCtx[int64], in iter.Seq[*event], out *stream.Out[r
 }
 
 // pipeline is the family of steps: all that a job can be made of, between two sources and one stream of results.
-func pipeline(env *stream.Env, in input, h hooks) stream.Stream[result] {
-	events := cook(in.readEvents(env), h)
+func pipeline(source stream.Stream[event], quotes stream.Stream[quote], h hooks) stream.Stream[result] {
+	events := cook(source, h)
 	tracked := events.KeyBy((*event).key).ProcessTimed("track", tracking{h}.see, tracking{h}.fire)
 	bigOnes := tracked.SideOutput(large).Map(func(e *event) result {
 		return result{Of: "large", Key: e.Key, At: e.At, N: int64(e.Part), Sum: e.Amount}
@@ -228,7 +228,7 @@ func pipeline(env *stream.Env, in input, h hooks) stream.Stream[result] {
 		AggregateProcess("tumbling", aggregate.Sum((*event).amount), sumOf)
 	sliding := events.KeyBy((*event).key).Window(window.Sliding(wide*time.Millisecond, slide*time.Millisecond)).
 		Process("sliding", spread)
-	pairs := events.KeyBy((*event).key).Connect(in.readQuotes(env).KeyBy((*quote).key)).
+	pairs := events.KeyBy((*event).key).Connect(quotes.KeyBy((*quote).key)).
 		ProcessTimed("join", joining{h}.event, joining{h}.quote, joining{h}.fire)
 	return tracked.Union(bigOnes, counted, tumbling, sliding, pairs)
 }

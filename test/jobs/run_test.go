@@ -5,11 +5,11 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/weir-stream/weir/internal/checkpoint/statefile"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
@@ -28,8 +28,9 @@ type setting struct {
 	// fs is the disk of checkpoints, nil for the machine's; dir is where they go, empty for memory.
 	fs            storage.FS
 	dir           string
-	logger        *slog.Logger
 	cancelTimeout time.Duration
+	// inlineBytes is the size up to which state becomes no file, 0 for the default, negative for none.
+	inlineBytes int
 }
 
 func (s setting) String() string {
@@ -61,16 +62,19 @@ type rig struct {
 	*embedded.Cluster
 	t       *testing.T
 	setting setting
+	journal *journal
 }
 
 // newRig starts a cluster with slots for the parallelism of the setting. It ends with the test.
 func newRig(t *testing.T, s setting) *rig {
 	t.Helper()
 	s.parallelism, s.managers = max(1, s.parallelism), max(1, s.managers)
+	log := newJournal(t)
 	c, err := embedded.Start(embedded.Config{
 		TaskManagers: s.managers, SlotsPerTaskManager: (s.parallelism + s.managers - 1) / s.managers,
 		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: 25 * heartbeat,
-		CheckpointDir: s.dir, FS: s.fs, Logger: s.logger, CancelTimeout: s.cancelTimeout,
+		CheckpointDir: s.dir, FS: s.fs, Logger: log.logger(), CancelTimeout: s.cancelTimeout,
+		StateFiles: statefile.Options{InlineBytes: s.inlineBytes},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +84,7 @@ func newRig(t *testing.T, s setting) *rig {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return &rig{c, t, s}
+	return &rig{c, t, s, log}
 }
 
 // graph builds the job in the setting, with the key groups of what it is restored from.

@@ -38,6 +38,8 @@ type Config struct {
 	NewExchange func(taskManager string) (Exchange, error)
 	// NewStorage makes the state storage of a task over what is stored of its run, without I/O; by default one of files.
 	NewStorage func(*storage.Run, executor.StorageRequest) (task.StateStorage, error)
+	// StateFiles says how the storage that is made by default writes files.
+	StateFiles statefile.Options
 	// Verify checks state files before a restore; by default every byte of them.
 	Verify storage.Verify
 	// Heartbeat is the time between two, 1 s by default; HeartbeatTimeout, 5 heartbeats by default, is how long a
@@ -58,7 +60,9 @@ func (c Config) withDefaults() Config {
 		c.StartTask = task.Start
 	}
 	if c.NewStorage == nil {
-		c.NewStorage = newStateFiles
+		c.NewStorage = func(run *storage.Run, r executor.StorageRequest) (task.StateStorage, error) {
+			return newStateFiles(run, r, c.StateFiles)
+		}
 	}
 	if c.Verify == nil {
 		c.Verify = statefile.Verify

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/checkpoint/statefile"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/task"
 	"github.com/weir-stream/weir/internal/task/snapshots"
@@ -14,8 +15,8 @@ import (
 )
 
 // newStateFiles makes the state storage of one attempt: files in the directory of its run.
-func newStateFiles(run *storage.Run, r executor.StorageRequest) (task.StateStorage, error) {
-	c := snapshots.Config{Files: run, Vertex: r.Vertex, Subtask: r.Subtask, Attempt: r.Attempt}
+func newStateFiles(run *storage.Run, r executor.StorageRequest, o statefile.Options) (task.StateStorage, error) {
+	c := snapshots.Config{Files: run, Vertex: r.Vertex, Subtask: r.Subtask, Attempt: r.Attempt, Options: o}
 	if len(r.Restore) > 0 {
 		m, err := checkpoint.Decode(r.Restore)
 		if err != nil {
