@@ -26,7 +26,8 @@ type Recovered struct {
 type Verify func(r io.ReaderAt, size int64, s *checkpoint.Segment) error
 
 // Latest lists the store for the newest complete checkpoint whose metadata and state files are whole; with verify nil,
-// only the presence and size of state files are looked at. If there are complete ones but none is usable, the error is
+// only the presence and size of state files are looked at. What can't be read now, but isn't known to be corrupt, is an
+// error. If there are complete ones but none is usable, the error is
 // ErrNoneUsable: starting from nothing instead would be wrong.
 func (r *Run) Latest(ctx context.Context, verify Verify) (*Recovered, error) {
 	ids, err := r.complete(ctx)
@@ -37,8 +38,8 @@ func (r *Run) Latest(ctx context.Context, verify Verify) (*Recovered, error) {
 	for _, id := range slices.Backward(ids) {
 		m, err := r.usable(ctx, id, verify)
 		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, err
+		case err != nil && !unusable(err):
+			return nil, fmt.Errorf("checkpoint %d of run %s: %w", id, r.info.JobID, err)
 		case err != nil:
 			rec.Skipped = append(rec.Skipped, fmt.Errorf("checkpoint %d: %w", id, err))
 		case m != nil:
@@ -50,6 +51,12 @@ func (r *Run) Latest(ctx context.Context, verify Verify) (*Recovered, error) {
 		return nil, fmt.Errorf("run %s: %w: %w", r.info.JobID, ErrNoneUsable, errors.Join(rec.Skipped...))
 	}
 	return &rec, nil
+}
+
+// unusable tells what is wrong with a checkpoint itself, now and later, from a disk or a network that fails to read it.
+// The latter must not lead to an older one: the output of the newer may be committed already.
+func unusable(err error) bool {
+	return errors.Is(err, checkpoint.ErrCorrupt) || errors.Is(err, checkpoint.ErrVersion) || errors.Is(err, fs.ErrNotExist)
 }
 
 // complete lists the ids that have a marker and may be complete, ascending.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -293,6 +294,32 @@ func TestCorruptCheckpointIsSkippedWithFileAndReason(t *testing.T) {
 				t.Errorf("all corrupt: %+v, %v", rec, err)
 			}
 		})
+	}
+}
+
+// TestUnreadableIsNotCorrupt fails to read the newest checkpoint: that must be an error, for its output may be committed,
+// and an older one would write it again.
+func TestUnreadableIsNotCorrupt(t *testing.T) {
+	for _, part := range []string{"/chk/", "/state/"} {
+		d := faultfs.New()
+		l, _ := lead(t, newRun(t, store(d.View()), "job"), "a")
+		for id := int64(1); id <= 2; id++ {
+			_, err := take(t.Context(), l, id)
+			must(t, err)
+		}
+		view := d.View()
+		view.Before = func(op faultfs.Op) error {
+			if op.Kind == "read" && strings.Contains(op.Name, part+fmt.Sprintf("%020d", 2)) {
+				return syscall.EIO
+			}
+			return nil
+		}
+		r, err := store(view).LatestRun(t.Context())
+		must(t, err)
+		rec, err := r.Latest(t.Context(), verify)
+		if !errors.Is(err, syscall.EIO) || errors.Is(err, storage.ErrNoneUsable) {
+			t.Errorf("%s can't be read: %+v, %v", part, rec, err)
+		}
 	}
 }
 
