@@ -26,6 +26,9 @@ const (
 	// endedTimeout is how long a task whose consumer is gone waits to be canceled before it fails: the consumer's failure
 	// is the cause, and will be reported first.
 	endedTimeout = 5 * time.Second
+	// lostTimeout is the same for one whose producer is gone. It is short: if that was in another process which died, no
+	// other failure is reported until a heartbeat is missed.
+	lostTimeout = 50 * time.Millisecond
 )
 
 // errCanceled is the cause with which the attempt's context ends on Cancel.
@@ -136,8 +139,12 @@ func (t *subtask) run() {
 	defer close(t.done)
 	t.report(Initializing, nil)
 	err := t.guarded(t.live)
-	if err != nil && !t.canceled.Load() && errors.Is(err, exchange.ErrClosed) {
-		t.awaitCancel()
+	switch {
+	case err == nil || t.canceled.Load():
+	case errors.Is(err, exchange.ErrClosed):
+		t.awaitCancel(endedTimeout)
+	case errors.Is(err, exchange.ErrLost):
+		t.awaitCancel(lostTimeout)
 	}
 	switch {
 	case t.canceled.Load():
@@ -174,9 +181,9 @@ func (t *subtask) guarded(f func() error) (err error) {
 	return f()
 }
 
-// awaitCancel gives the failure of a consumer time to be reported first.
-func (t *subtask) awaitCancel() {
-	timer := t.clock.NewTimer(endedTimeout)
+// awaitCancel gives the failure of a neighbour time to be reported first: that is the cause.
+func (t *subtask) awaitCancel(timeout time.Duration) {
+	timer := t.clock.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-t.runCtx.Done():
