@@ -16,6 +16,7 @@ import (
 	"github.com/weir-stream/weir/connector/file"
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 	"github.com/weir-stream/weir/stream"
 	"github.com/weir-stream/weir/watermark"
 )
@@ -53,12 +54,6 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	s.restart = &restart
 	t.Logf("-jobs.seed=%d: %v, %+v", seed, s, s.checkpoints)
 	c.rig = newRig(t, s)
-	t.Cleanup(func() {
-		if t.Failed() && c.job != nil {
-			d := c.job.status()
-			t.Logf("%d events, %d rows committed; %v, checkpoints %+v; %+v", c.events.edge(), len(c.rows.Rows()), d.Status, d.Checkpoints.Counts, d.Vertices)
-		}
-	})
 	c.job = c.rig.start(c.build, embedded.RunOptions{})
 	return c
 }
@@ -153,13 +148,19 @@ func (c *chaos) anySubtask() graph.SubtaskID {
 // failTask fails a task, one that runs.
 func (c *chaos) failTask() {
 	c.until("a task to fail", func() bool {
-		return c.rig.FailTask(c.t.Context(), c.job.ID(), c.anySubtask(), errors.New("failed by the test"))
+		s := c.anySubtask()
+		failed := c.rig.FailTask(c.t.Context(), c.job.ID(), s, errors.New("failed by the test"))
+		if failed {
+			c.rig.journal.note("subtask %d of %s failed", s.Subtask, c.job.graph.Vertices[s.Vertex].Name)
+		}
+		return failed
 	})
 }
 
 // failManager kills a TaskManager and starts it again.
 func (c *chaos) failManager() {
 	i := c.rng.IntN(c.rig.setting.managers)
+	c.rig.journal.note("TaskManager %d killed", i)
 	if err := c.rig.KillTaskManager(i); err != nil {
 		c.t.Fatal(err)
 	}
@@ -171,24 +172,30 @@ func (c *chaos) failManager() {
 
 // spring arms a trap and waits until it has sprung.
 func (c *chaos) spring(m moment, times int, how func() error) {
+	c.rig.journal.note("%d times %s", times, m)
 	c.untilClosed(string(m), c.traps.arm(m, times, how))
 }
 
 // failWhileAligning holds a task up, so that a checkpoint can't get past it, and fails another meanwhile.
 func (c *chaos) failWhileAligning() {
+	c.rig.journal.note("a task fails while others align")
 	release := make(chan struct{})
+	defer close(release)
 	held := c.traps.arm(pick(c.rng, inMap, inConnect), 1, func() error {
 		<-release
 		return nil
 	})
 	c.untilClosed("a task to be held", held)
-	c.until("a checkpoint under way", func() bool { return c.job.status().Checkpoints.Counts.InProgress > 0 })
+	c.until("a checkpoint under way", func() bool {
+		d := c.job.status()
+		return d.Checkpoints.Counts.InProgress > 0 || d.Status != core.JobRunning // for an earlier failure: it waits too
+	})
 	c.failTask()
-	close(release)
 }
 
 // failWhileRestoring fails a task and what it is restored from.
 func (c *chaos) failWhileRestoring() {
+	c.until("a checkpoint to restore", func() bool { return c.job.status().Checkpoints.Counts.Completed > 0 })
 	read := c.traps.arm(pick(c.rng, stateRead, opening), 1, nil)
 	c.failTask()
 	c.untilClosed("a restore to fail", read)

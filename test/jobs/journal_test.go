@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ type journal struct {
 func newJournal(t *testing.T) *journal {
 	j := &journal{}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() || testing.Verbose() {
 			lines := strings.SplitAfter(j.text(), "\n")
 			t.Logf("the end of the log:\n%s", strings.Join(lines[max(0, len(lines)-journalLines):], ""))
 		}
@@ -34,6 +35,11 @@ func newJournal(t *testing.T) *journal {
 }
 
 func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
+
+// note writes what the test does into the log.
+func (j *journal) note(format string, args ...any) {
+	j.logger().Info("TEST: " + fmt.Sprintf(format, args...))
+}
 
 func (j *journal) Write(b []byte) (int, error) {
 	j.mu.Lock()
