@@ -95,7 +95,7 @@ func (r *Run) usable(ctx context.Context, id int64, verify Verify) (*checkpoint.
 	if err != nil {
 		return nil, err
 	}
-	return m, CheckFiles(ctx, m, r.Open, verify)
+	return m, CheckFiles(ctx, m.Rebased(r.Location()), r.Open, verify)
 }
 
 // Metadata reads the metadata of a checkpoint; the error names the file.
