@@ -96,7 +96,8 @@ func (f *feed[T]) NewEnumerator(
 	return e, nil
 }
 
-// feedEnumerator deals out all lanes at the start, for their times advance together.
+// feedEnumerator deals out all lanes at the start, those of a reader at once: their times advance together, and what is
+// assigned later would be late.
 type feedEnumerator struct {
 	rt   connector.EnumeratorContext[lane]
 	left []lane
@@ -116,10 +117,16 @@ func (e *feedEnumerator) Assigned(_ int, splits []lane) error {
 
 func (e *feedEnumerator) Start(context.Context) error {
 	readers := e.rt.Readers()
+	own := make([][]lane, len(readers))
 	for _, l := range e.left {
-		e.rt.Assign(readers[l.Lane%int64(len(readers))], l)
+		own[l.Lane%int64(len(readers))] = append(own[l.Lane%int64(len(readers))], l)
 	}
 	e.left = nil
+	for i, lanes := range own {
+		if len(lanes) > 0 {
+			e.rt.Assign(readers[i], lanes...)
+		}
+	}
 	return nil
 }
 

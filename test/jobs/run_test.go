@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/internal/taskmanager"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -26,9 +28,12 @@ type setting struct {
 	checkpoints           stream.Checkpoints
 	restart               *stream.Restart
 	// fs is the disk of checkpoints, nil for the machine's; dir is where they go, empty for memory.
-	fs            storage.FS
-	dir           string
-	cancelTimeout time.Duration
+	fs  storage.FS
+	dir string
+	// cancelTimeout and slotTimeout are the cluster's, zero for its defaults.
+	cancelTimeout, slotTimeout time.Duration
+	// leavesBehind says that tasks of the test don't end with the cluster.
+	leavesBehind bool
 	// inlineBytes is the size up to which state becomes no file, 0 for the default, negative for none.
 	inlineBytes int
 }
@@ -73,14 +78,14 @@ func newRig(t *testing.T, s setting) *rig {
 	c, err := embedded.Start(embedded.Config{
 		TaskManagers: s.managers, SlotsPerTaskManager: (s.parallelism + s.managers - 1) / s.managers,
 		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: 25 * heartbeat,
-		CheckpointDir: s.dir, FS: s.fs, Logger: log.logger(), CancelTimeout: s.cancelTimeout,
+		CheckpointDir: s.dir, FS: s.fs, Logger: log.logger(), CancelTimeout: s.cancelTimeout, SlotTimeout: s.slotTimeout,
 		StateFiles: statefile.Options{InlineBytes: s.inlineBytes},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
+		if err := c.Close(); err != nil && !(s.leavesBehind && errors.Is(err, taskmanager.ErrLeftBehind)) {
 			t.Errorf("close: %v", err)
 		}
 	})
@@ -164,3 +169,6 @@ func (j *running) status() (d details) {
 	}
 	return d
 }
+
+// subtask is the first of a vertex.
+func subtask(v *graph.JobVertex) graph.SubtaskID { return graph.SubtaskID{Vertex: v.Index} }

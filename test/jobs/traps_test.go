@@ -39,6 +39,9 @@ const (
 // errTrap is what a trap fails with if nothing else is said.
 var errTrap = errors.New("trap of the test")
 
+// errInjected is the failure of a task that a test fails from outside.
+var errInjected = errors.New("failed by the test")
+
 // traps are armed by a test and spring once, at the next one who passes the moment.
 type traps struct {
 	mu struct {
