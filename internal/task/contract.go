@@ -152,7 +152,8 @@ const (
 // Reporter: what they ask for is done by the task's goroutine. After the end they do nothing.
 type Task interface {
 	// Trigger starts a checkpoint at this task, which has no running producer. number is that of the last split
-	// assignment in the enumerator's snapshot. A task that is about to end declines.
+	// assignment in the enumerator's snapshot. A task that is about to end drops it: its end tells that the checkpoint is
+	// to begin anew.
 	Trigger(id int64, flags element.BarrierFlags, number int64)
 	// Completed, Committed and Aborted tell what became of checkpoints. Ids that are not open at the task are ignored, so
 	// that notices may be repeated.

@@ -90,13 +90,11 @@ func (m *mailbox) take(before []mail) []mail {
 	return mails
 }
 
-// close takes no more mails, and returns those that nobody has read.
-func (m *mailbox) close() []mail {
+// close takes no more mails, and drops those that nobody has read.
+func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	mails := m.mu.mails
 	m.mu.mails, m.mu.closed = nil, true
-	return mails
 }
 
 // tick asks for the ticks of operators that were woken.

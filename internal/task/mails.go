@@ -2,13 +2,7 @@
 
 package task
 
-import (
-	"errors"
-	"time"
-)
-
-// errEnded declines checkpoints that come too late.
-var errEnded = errors.New("the task has ended")
+import "time"
 
 // readMails does what the mails ask for, in their order.
 func (t *subtask) readMails(now time.Time) error {
@@ -41,15 +35,5 @@ func (t *subtask) readMail(m *mail, now time.Time) error {
 		return nil
 	default: // mailWritten
 		return t.written(m.checkpoint, m.err)
-	}
-}
-
-// closeMailbox declines the triggers that a task which finished has not looked at. Those of one that failed or was
-// canceled are aborted with it.
-func (t *subtask) closeMailbox(s Status) {
-	for _, m := range t.mail.close() {
-		if m.kind == mailTrigger && s == Finished {
-			t.decline(m.checkpoint, errEnded)
-		}
 	}
 }

@@ -211,7 +211,7 @@ func (t *subtask) end(s Status, err error) {
 		t.logger.Warn("operators are slow to close", "after", closeTimeout)
 	}
 	timer.Stop()
-	t.closeMailbox(s)
+	t.mail.close() // checkpoints that it has not begun are not declined: those end, or begin anew, with its own end
 	t.report(s, err)
 	t.release(s == Finished)
 	closing.Wait()
