@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// feedLanes is the number of splits of a feed: lane l has the rows l, l+feedLanes, ...
+	// feedLanes is how many splits a feed has by default.
 	feedLanes = 10
 	// feedRows is the most rows of a batch, so that barriers fall between any two records.
 	feedRows = 16
@@ -23,6 +23,8 @@ const (
 // feed is a source that a test lets flow: rows below an edge that it moves on, until it says which is the last.
 type feed[T any] struct {
 	fill func(i int64, out *T)
+	// lanes is the number of splits: lane l has the rows l, l+lanes, ...
+	lanes int64
 	// polled counts rows that were handed out, each time they were.
 	polled atomic.Int64
 	mu     struct {
@@ -34,7 +36,9 @@ type feed[T any] struct {
 	}
 }
 
-func newFeed[T any](fill func(i int64, out *T)) *feed[T] { return &feed[T]{fill: fill} }
+func newFeed[T any](fill func(i int64, out *T)) *feed[T] {
+	return &feed[T]{fill: fill, lanes: feedLanes}
+}
 
 // flow moves the edge on to n, never back.
 func (f *feed[T]) flow(n int64) { f.change(func() { f.mu.edge = max(f.mu.edge, n) }) }
@@ -49,6 +53,13 @@ func (f *feed[T]) edge() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.edge
+}
+
+// waiting is how often a reader has found nothing since the edge was moved.
+func (f *feed[T]) waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.mu.wake)
 }
 
 func (f *feed[T]) change(to func()) {
@@ -90,7 +101,7 @@ func (f *feed[T]) NewEnumerator(
 		e.left = restored.Lanes
 		return e, nil
 	}
-	for l := range int64(feedLanes) {
+	for l := range f.lanes {
 		e.left = append(e.left, lane{l, l})
 	}
 	return e, nil
@@ -183,7 +194,7 @@ func (r *feedReader[T]) Poll(b *element.Batch[T]) (string, error) {
 		row := b.Append()
 		r.feed.fill(l.Next, row)
 		r.feed.polled.Add(1)
-		l.Next += feedLanes
+		l.Next += r.feed.lanes
 	}
 	switch {
 	case l.Next < edge:

@@ -172,3 +172,16 @@ func (j *running) status() (d details) {
 
 // subtask is the first of a vertex.
 func subtask(v *graph.JobVertex) graph.SubtaskID { return graph.SubtaskID{Vertex: v.Index} }
+
+// counter is the sum of a metric over all subtasks and steps.
+func (j *running) counter(name string) (sum int64) {
+	j.rig.t.Helper()
+	for _, v := range j.status().Vertices {
+		for _, s := range v.Subtasks {
+			for _, o := range s.Metrics.GetOperators() {
+				sum += o.GetCounters()[name]
+			}
+		}
+	}
+	return sum
+}
