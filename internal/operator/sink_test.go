@@ -45,6 +45,7 @@ func (s *sum) Close() error { return nil }
 func (s *sum) Withdraw(_ context.Context, jobID string) error {
 	return errors.New("withdrawn from " + jobID)
 }
+
 func (s *sum) Probe(_ context.Context, jobID string) error { return errors.New("probed by " + jobID) }
 
 func (w *summing) Write(_ context.Context, b *element.Batch[int64]) error {

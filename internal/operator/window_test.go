@@ -511,8 +511,8 @@ func TestWindowsRefuse(t *testing.T) {
 				func(*reading) float64 { return 0 }, func(_, _ *reading) {})
 		},
 	}
-	for want, make := range steps {
-		if _, err := make(); err == nil || !strings.Contains(err.Error(), want) {
+	for want, newStep := range steps {
+		if _, err := newStep(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}

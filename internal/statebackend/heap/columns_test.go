@@ -549,7 +549,8 @@ func TestColumnsKeepUp(t *testing.T) {
 func FuzzColumnsRestore(f *testing.F) {
 	s := Slicing{Size: 4, Slide: 2, Lateness: 1}
 	groups := statebackend.KeyGroupsOf(1, 1, 0)
-	make := func(t testing.TB) *Columns[int, string] {
+	empty := func(t testing.TB) *Columns[int, string] {
+		t.Helper()
 		c, err := NewColumns[int](ColumnsConfig[string]{
 			Config: Config{Name: "windows", Groups: groups, MaxParallelism: 1}, Slicing: s,
 		})
@@ -558,7 +559,7 @@ func FuzzColumnsRestore(f *testing.F) {
 		}
 		return c
 	}
-	c := make(f)
+	c := empty(f)
 	for key := range 3 {
 		*c.Cell(c.Slice(2), c.id(c.hash(&key), &key)) = "text"
 	}
@@ -570,11 +571,14 @@ func FuzzColumnsRestore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for b := range r.Blocks("windows") {
+	for b, err := range r.Blocks("windows") {
+		if err != nil {
+			f.Fatal(err)
+		}
 		f.Add(b.Data, b.Rows)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, rows int) {
-		c := make(t)
+		c := empty(t)
 		decoder, err := c.codec.Reader(c.codec.Schema())
 		if err != nil {
 			t.Fatal(err)
