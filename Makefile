@@ -4,8 +4,9 @@ export GOTOOLCHAIN := auto
 
 LINT := go tool -modfile=tools/go.mod golangci-lint
 SEED ?= 1
-PKG ?= ./...
+PKG ?= ./bench
 BENCH ?= .
+BENCHTIME ?= 5x
 
 .DEFAULT_GOAL := help
 
@@ -34,8 +35,8 @@ sim: ## Replay one simulation: make sim SEED=42
 	go test ./test/sim -run TestSim -count=1 -v -sim.seed=$(SEED)
 
 .PHONY: bench
-bench: ## Run benchmarks: make bench PKG=./element BENCH=Append
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BENCHTIME=1s
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
 
 .PHONY: lint
 lint: ## Run the linters

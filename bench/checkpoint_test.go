@@ -91,7 +91,14 @@ func benchCheckpoint(b *testing.B, busy int64) {
 
 // settle waits until a checkpoint has completed that began behind all records so far: the second from now.
 func settle[T, U any](l *live[T, U]) {
-	for until := l.feed.completed.Load() + 2; l.feed.completed.Load() < until; {
-		time.Sleep(time.Millisecond)
+	for len(l.feed.checkpoints) > 0 {
+		<-l.feed.checkpoints
+	}
+	for range 2 {
+		select {
+		case <-l.feed.checkpoints:
+		case <-l.job.Done():
+			l.tb.Fatalf("the job ended: %v", l.job.Wait())
+		}
 	}
 }

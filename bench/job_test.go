@@ -20,12 +20,14 @@ type feed[T any] struct {
 	// released is how many records may go out in all; wake, set by the reader, tells it of more.
 	released *atomic.Int64
 	wake     *atomic.Pointer[func()]
-	// completed is the number of checkpoints that the reader was told of.
-	completed *atomic.Int64
+	// completed is the number of checkpoints that the reader was told of; checkpoints has them, but for those that nobody
+	// waits for.
+	completed   *atomic.Int64
+	checkpoints chan int64
 }
 
 func newFeed[T any](fill func(i int64, out *T)) feed[T] {
-	return feed[T]{fill: fill, released: new(atomic.Int64), wake: new(atomic.Pointer[func()]), completed: new(atomic.Int64)}
+	return feed[T]{fill: fill, released: new(atomic.Int64), wake: new(atomic.Pointer[func()]), completed: new(atomic.Int64), checkpoints: make(chan int64, 16)}
 }
 
 // release lets n more records go out.
@@ -97,8 +99,15 @@ func (r *feedReader[T]) Poll(b *element.Batch[T]) (string, error) {
 
 func (r *feedReader[T]) NoMoreSplits()                  {}
 func (r *feedReader[T]) Snapshot(int64) ([]span, error) { return []span{{r.next}}, nil }
-func (r *feedReader[T]) Completed(int64) error          { r.completed.Add(1); return nil }
-func (r *feedReader[T]) Close() error                   { return nil }
+func (r *feedReader[T]) Completed(checkpoint int64) error {
+	r.completed.Add(1)
+	select {
+	case r.checkpoints <- checkpoint:
+	default:
+	}
+	return nil
+}
+func (r *feedReader[T]) Close() error { return nil }
 
 // tally is a sink that adds up what a function reads of the rows, and tells when it has a number of them.
 type tally[T any] struct {

@@ -64,7 +64,8 @@ func play(began time.Time, idle string) error {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &from); err != nil {
 		return err
 	}
-	time.Sleep(f.Idle)
+	timer := time.NewTimer(f.Idle)
+	<-timer.C
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &to); err != nil {
 		return err
 	}
