@@ -27,6 +27,7 @@ type counting struct {
 }
 
 func newCounting(t *testing.T) *counting {
+	t.Helper()
 	c := &counting{t: t, in: input{seed: 5}, traps: newTraps(), rows: collect.New[result]()}
 	c.feed = newFeed(c.in.event)
 	return c

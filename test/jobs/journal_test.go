@@ -24,6 +24,7 @@ type journal struct {
 
 // newJournal prints its end if the test fails.
 func newJournal(t *testing.T) *journal {
+	t.Helper()
 	j := &journal{}
 	t.Cleanup(func() {
 		if t.Failed() || testing.Verbose() {
@@ -38,7 +39,7 @@ func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j,
 
 // note writes what the test does into the log.
 func (j *journal) note(format string, args ...any) {
-	j.logger().Info("TEST: " + fmt.Sprintf(format, args...))
+	j.logger().Info("test", "does", fmt.Sprintf(format, args...))
 }
 
 func (j *journal) Write(b []byte) (int, error) {

@@ -24,15 +24,16 @@ var late = stream.NewTag[event]("late")
 // but each is either in the last firing of its window or in the late output, never in both and never in none.
 func TestLateRecordsAreSomewhere(t *testing.T) {
 	const total = 6000
+	often := stream.Checkpoints{Interval: 5 * time.Millisecond}
 	for _, s := range []setting{
-		{parallelism: 1}, {parallelism: 3, rowsMax: 7}, {parallelism: 2, unchained: true, network: "tcp", rowsMax: 1},
+		{parallelism: 1, checkpoints: often}, {parallelism: 3, rowsMax: 7, checkpoints: often},
+		{parallelism: 2, unchained: true, network: "tcp", rowsMax: 1, checkpoints: often},
 	} {
 		for _, lateness := range []time.Duration{0, 10 * time.Millisecond} {
 			t.Run(fmt.Sprintf("parallelism %d, lateness %v", s.parallelism, lateness), func(t *testing.T) {
 				t.Parallel()
 				in := input{seed: 21, events: total}
 				fired, lates := collect.New[result](), collect.New[event]()
-				s.checkpoints.Interval = 5 * time.Millisecond
 				source := newFeed(in.event)
 				source.lanes = 3 // the watermark is the least of theirs: with few it is soon ahead of stragglers
 				j := newRig(t, s).start(func(env *stream.Env) error {

@@ -38,6 +38,7 @@ type live struct {
 
 // newLive makes a job of a seed, on a disk in memory; begin starts it.
 func newLive(t *testing.T, seed uint64) *live {
+	t.Helper()
 	c := &live{
 		t: t, rng: rand.New(rand.NewPCG(seed, 2)), traps: newTraps(), in: input{seed: seed},
 		rows: collect.New[result](), out: t.TempDir(),
