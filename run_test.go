@@ -291,14 +291,19 @@ func TestRunSavepoints(t *testing.T) {
 		t.Errorf("stopped: %s, %v", h.Status(), err)
 	}
 
-	// From where the job stopped; what it committed and what follows are whole windows, each once.
-	second := collect.New[tick]()
-	h = start(t, counting(-1, second), weir.Options{Args: slow, Restore: stopped, Settings: parallelism("3")})
-	await(t, second)
+	// From where the job stopped; what it committed and what follows are whole windows, each once. The savepoint holds what
+	// was committed with it, which is committed again, to no effect in the same place.
+	before := len(first.Rows())
+	h = start(t, counting(-1, first), weir.Options{Args: slow, Restore: stopped, Settings: parallelism("3")})
+	for range time.Tick(time.Millisecond) {
+		if len(first.Rows()) > before {
+			break
+		}
+	}
 	if _, err := h.Drain(within(t), saves); err != nil {
 		t.Fatal(err)
 	}
-	rows := slices.Concat(first.Rows(), second.Rows())
+	rows := first.Rows()
 	slices.SortFunc(rows, func(a, b tick) int { return int(a.N - b.N) })
 	for i, r := range rows {
 		if i > 0 && rows[i-1].N == r.N {
