@@ -26,7 +26,8 @@ func TestLateRecordsAreSomewhere(t *testing.T) {
 	const total = 6000
 	often := stream.Checkpoints{Interval: 5 * time.Millisecond}
 	for _, s := range []setting{
-		{parallelism: 1, checkpoints: often}, {parallelism: 3, rowsMax: 7, checkpoints: often},
+		{parallelism: 1, checkpoints: often},
+		{parallelism: 3, rowsMax: 7, checkpoints: often},
 		{parallelism: 2, unchained: true, network: "tcp", rowsMax: 1, checkpoints: often},
 	} {
 		for _, lateness := range []time.Duration{0, 10 * time.Millisecond} {
