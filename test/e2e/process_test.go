@@ -107,16 +107,20 @@ const processMax = time.Minute
 // begin starts a program in a directory; it is killed at the end of the test at the latest.
 func begin(t *testing.T, program, dir string, args ...string) *process {
 	t.Helper()
+	p := prepared(t, program, dir, args...)
+	p.start(t)
+	return p
+}
+
+// prepared is a program that can be started.
+func prepared(t *testing.T, program, dir string, args ...string) *process {
+	t.Helper()
 	p := &process{out: newOutput(), done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(t.Context(), processMax)
+	t.Cleanup(cancel)
 	p.cmd = exec.CommandContext(ctx, program, args...)
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.start(t)
-	t.Cleanup(func() {
-		cancel()
-		<-p.done
-	})
 	return p
 }
 
@@ -129,6 +133,7 @@ func (p *process) start(t *testing.T) {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
+	t.Cleanup(func() { <-p.done }) // the context of the test has ended then, and the process with it
 }
 
 // await waits until the process has said something that matches, and fails the test if it ends without it.
