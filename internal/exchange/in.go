@@ -261,7 +261,7 @@ func (s *inStream) handle(h header, f *element.Frame) error {
 		s.talk(&s.leave)
 		return nil
 	}
-	_ = s.gate.push(s.channel, b, element.Control{})
+	_ = s.gate.push(s.channel, b, element.Control{}) // a closed gate has said that it leaves
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (t *TaskManager) Stop() error {
 
 // FailTask ends a running attempt of a subtask, as if it had failed; for tests. It reports whether there was one.
 func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.SubtaskID, err error) (found bool) {
-	_ = t.endpoint.Call(ctx, func() {
+	_ = t.endpoint.Call(ctx, func() { // an endpoint that has stopped has no attempts
 		if x := t.executors[jobID]; x != nil {
 			found = x.Fail(s, err)
 		}
