@@ -98,7 +98,27 @@ var layers = []layer{
 		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/codec", "internal/keys",
 		"internal/invariants",
 	}},
-	{"internal/rest", []string{"internal/graph", "internal/invariants"}},
+	// What lets the parts be processes: links and routes, programs as files, children, configuration.
+	{"internal/rpc/remote", []string{"internal/rpc", "internal/artifacts", "internal/invariants"}},
+	{"internal/artifacts", []string{"internal/invariants"}},
+	{"internal/process", []string{"internal/invariants"}},
+	{"internal/config", []string{"internal/invariants"}},
+	{"internal/metrics", []string{"internal/rpc", "internal/invariants"}},
+	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
+	{"internal/jobmanager/dispatcher", []string{
+		"internal/rpc", "internal/process", "internal/artifacts", "internal/checkpoint", "internal/config",
+		"internal/rest", "internal/cluster/election", "internal/graph", "internal/metrics", "internal/invariants",
+	}},
+	{"internal/taskmanager/process", []string{
+		"internal/rpc", "internal/process", "internal/artifacts", "internal/config", "internal/taskmanager", "internal/metrics",
+		"internal/invariants",
+	}},
+	// role is what a process of a job program does that a cluster started.
+	{"internal/role", []string{
+		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",
+		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/jobmanager", "internal/taskmanager",
+		"internal/config", "internal/codec", "internal/keys", "internal/invariants",
+	}},
 	{"internal/cluster", []string{
 		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",
 		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/jobmanager", "internal/taskmanager",
@@ -124,7 +144,10 @@ var layers = []layer{
 
 // private are folders that only the named importers reach, whatever their lines say.
 var private = map[string][]string{
-	"internal/cluster/kubernetes": {"cmd"}, // links client-go, which no job program shall carry
+	"internal/cluster/kubernetes": {"cmd"},                                           // links client-go, which no job program shall carry
+	"internal/rpc/remote":         {"cmd", "test"},                                   // links gRPC
+	"internal/rest":               {"cmd", "test", "internal/jobmanager/dispatcher"}, // links an HTTP server
+	"internal/metrics":            {"cmd", "test", "internal/rest", "internal/jobmanager/dispatcher", "internal/taskmanager/process"},
 	"internal/sim":                {"test"},
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
-	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
+	"github.com/weir-stream/weir/internal/jobmanager/launch"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -54,7 +54,7 @@ func TestCorruptCheckpointIsRefused(t *testing.T) {
 			if damaged == 0 {
 				t.Fatalf("checkpoint %d has no file %s", newest, part)
 			}
-			c.begin(s, embedded.RunOptions{Restore: dispatcher.Latest})
+			c.begin(s, embedded.RunOptions{Restore: launch.Latest})
 			eventually(t, "the job is restored", func() bool { return c.job.status().Checkpoints.LatestRestored != nil })
 			if restored := c.job.status().Checkpoints.LatestRestored; restored.ID >= newest {
 				t.Errorf("restored %d, want one before %d", restored.ID, newest)

@@ -15,7 +15,7 @@ import (
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
-	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
+	"github.com/weir-stream/weir/internal/jobmanager/launch"
 	"github.com/weir-stream/weir/internal/jobmanager/resourcemanager"
 	rmcore "github.com/weir-stream/weir/internal/jobmanager/resourcemanager/core"
 	"github.com/weir-stream/weir/internal/rpc"
@@ -32,7 +32,7 @@ type Cluster struct {
 	network         *rpc.Local
 	hub             exchange.Hub // of the "local" network
 	resourceManager *resourcemanager.ResourceManager
-	dispatcher      *dispatcher.Dispatcher
+	launcher        *launch.Launcher
 	once            sync.Once
 	closeErr        error
 	mu              struct {
@@ -63,7 +63,7 @@ func Start(c Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.dispatcher = dispatcher.New(dispatcher.Config{
+	k.launcher = launch.New(launch.Config{
 		Network: k.network, ResourceManager: resourcemanager.Name, Objects: k.objects, Verify: c.Verify,
 		Logger: c.Logger, Holder: fmt.Sprintf("embedded, process %d", os.Getpid()),
 		Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
@@ -109,7 +109,7 @@ func (k *Cluster) store(g *graph.JobGraph) storage.Objects {
 
 // newStorage makes the state storage of a task.
 func (k *Cluster) newStorage(r executor.StorageRequest) (task.StateStorage, error) {
-	run, err := k.dispatcher.Run(r.JobID)
+	run, err := k.launcher.Run(r.JobID)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (k *Cluster) StartTaskManager(i int) error {
 			ResourceManager: resourcemanager.Name, Slots: c.SlotsPerTaskManager, MemoryBytes: c.MemoryBytes,
 			Heartbeat: c.Heartbeat, OfferTimeout: 10 * c.HeartbeatTimeout, JobMasterTimeout: c.SlotTimeout,
 		},
-		Network: k.network, Exchange: x, Graph: k.dispatcher.Graph, Storage: k.newStorage, Start: c.StartTask,
+		Network: k.network, Exchange: x, Graph: k.launcher.Graph, Storage: k.newStorage, Start: c.StartTask,
 		Clock: c.Clock, Logger: c.Logger.With("task_manager", id), StopTimeout: c.CancelTimeout,
 		BufferTimeout: c.BufferTimeout, RowsMax: c.RowsMax,
 	})
@@ -178,7 +178,7 @@ func (k *Cluster) FailTask(ctx context.Context, jobID string, s graph.SubtaskID,
 
 // RunOptions say how a job is to be run.
 type RunOptions struct {
-	// Restore is empty for a fresh run, dispatcher.Latest to continue the newest run of the checkpoint directory, or the
+	// Restore is empty for a fresh run, launch.Latest to continue the newest run of the checkpoint directory, or the
 	// absolute path of a savepoint, checkpoint or run that a new run begins from.
 	Restore string
 	// AllowNonRestoredState drops restored state that has no place in the job.
@@ -191,7 +191,7 @@ func (k *Cluster) KeyGroups(ctx context.Context, dir string, o RunOptions) (map[
 	if dir == "" {
 		dir = k.config.CheckpointDir
 	}
-	return dispatcher.KeyGroups(ctx, k.objects, k.objects(dir), o.Restore)
+	return launch.KeyGroups(ctx, k.objects, k.objects(dir), o.Restore)
 }
 
 // Submit starts a job. ctx is for the call only. A job that needs more slots than the cluster has is refused.
@@ -199,7 +199,7 @@ func (k *Cluster) Submit(ctx context.Context, g *graph.JobGraph, o RunOptions) (
 	if need, have := g.SlotsNeeded(), k.config.TaskManagers*k.config.SlotsPerTaskManager; need > have {
 		return nil, fmt.Errorf("job %q needs %d slots, the cluster has %d: lower the parallelism", g.Name, need, have)
 	}
-	j, err := k.dispatcher.Submit(ctx, dispatcher.Submission{
+	j, err := k.launcher.Submit(ctx, launch.Submission{
 		Graph: g, Store: k.store(g), Restore: o.Restore, AllowNonRestoredState: o.AllowNonRestoredState,
 	})
 	if err != nil {
@@ -216,7 +216,7 @@ func (k *Cluster) Close() error {
 		k.mu.closed = true
 		taskManagers := k.mu.taskManagers
 		k.mu.Unlock()
-		err := k.dispatcher.Close()
+		err := k.launcher.Close()
 		for _, w := range taskManagers {
 			if w != nil {
 				err = errors.Join(err, w.close())

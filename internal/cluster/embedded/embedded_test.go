@@ -17,9 +17,9 @@ import (
 	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/graph"
-	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/internal/jobmanager/launch"
 	"github.com/weir-stream/weir/internal/taskmanager"
 )
 
@@ -176,7 +176,7 @@ func TestSuspendAndContinue(t *testing.T) {
 		if n := w.get(func() int { return len(w.mu.committed) }); n < 200 || n > 400 {
 			t.Errorf("%d records committed by the last checkpoint", n)
 		}
-		again := submit(t, k, w.numbers(20, 50, true), RunOptions{Restore: dispatcher.Latest})
+		again := submit(t, k, w.numbers(20, 50, true), RunOptions{Restore: launch.Latest})
 		if again.ID() != j.ID() {
 			t.Errorf("job %s continues as %s", j.ID(), again.ID())
 		}
@@ -186,7 +186,7 @@ func TestSuspendAndContinue(t *testing.T) {
 		if d, err := again.Status(t.Context()); err != nil || d.Epoch != 2 {
 			t.Errorf("epoch %d, error %v", d.Epoch, err)
 		}
-		past := submit(t, k, w.numbers(20, 50, true), RunOptions{Restore: dispatcher.Latest})
+		past := submit(t, k, w.numbers(20, 50, true), RunOptions{Restore: launch.Latest})
 		if r := w.wait(t, past, 1000); r.Status != "FINISHED" || !r.Earlier {
 			t.Errorf("after the end: %+v", r)
 		}
@@ -307,7 +307,7 @@ func TestCloseWhileJobStarts(t *testing.T) {
 		w := newWorld()
 		k := start(t, testConfig(w, 2, 2))
 		k.memory = interrupted{k.memory, func() { stop(t, k) }}
-		if _, err := k.Submit(t.Context(), w.numbers(20, 50, true), RunOptions{}); !errors.Is(err, dispatcher.ErrClosed) {
+		if _, err := k.Submit(t.Context(), w.numbers(20, 50, true), RunOptions{}); !errors.Is(err, launch.ErrClosed) {
 			t.Errorf("submitted to a cluster that was closed meanwhile: %v", err)
 		}
 	})
@@ -346,7 +346,7 @@ func TestRefusedRunIsWithdrawn(t *testing.T) {
 		if !slices.Equal(withdrawn, claimed) {
 			t.Errorf("withdrawn for %q, claimed for %q", withdrawn, claimed)
 		}
-		latest := submit(t, k, w.numbers(2, 10, true), RunOptions{Restore: dispatcher.Latest})
+		latest := submit(t, k, w.numbers(2, 10, true), RunOptions{Restore: launch.Latest})
 		if latest.ID() != first.ID() {
 			t.Errorf("the newest run is %s, want %s", latest.ID(), first.ID())
 		}

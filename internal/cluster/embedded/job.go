@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/weir-stream/weir/internal/jobmanager/dispatcher"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/internal/jobmanager/launch"
 )
 
 // ErrEnded is returned for requests to a job that has ended.
@@ -35,7 +35,7 @@ type Result struct {
 	Earlier bool
 }
 
-func newJob(j *dispatcher.Job) *Job {
+func newJob(j *launch.Job) *Job {
 	if p := j.Past(); p != nil {
 		return &Job{id: j.ID(), past: Result{Status: p.Status, Error: p.Error, Savepoint: p.Savepoint, Earlier: true}}
 	}

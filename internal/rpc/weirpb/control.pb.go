@@ -98,65 +98,6 @@ func (TaskState) EnumDescriptor() ([]byte, []int) {
 	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{0}
 }
 
-type FailureKind int32
-
-const (
-	FailureKind_FAILURE_KIND_UNSPECIFIED FailureKind = 0
-	// USER code returned an error or panicked.
-	FailureKind_FAILURE_KIND_USER FailureKind = 1
-	// WORLD: a disk, a connection, another task failed.
-	FailureKind_FAILURE_KIND_WORLD FailureKind = 2
-	// ENGINE: an invariant did not hold.
-	FailureKind_FAILURE_KIND_ENGINE FailureKind = 3
-	// FATAL failures don't restart: the program describes another graph, say.
-	FailureKind_FAILURE_KIND_FATAL FailureKind = 4
-)
-
-// Enum value maps for FailureKind.
-var (
-	FailureKind_name = map[int32]string{
-		0: "FAILURE_KIND_UNSPECIFIED",
-		1: "FAILURE_KIND_USER",
-		2: "FAILURE_KIND_WORLD",
-		3: "FAILURE_KIND_ENGINE",
-		4: "FAILURE_KIND_FATAL",
-	}
-	FailureKind_value = map[string]int32{
-		"FAILURE_KIND_UNSPECIFIED": 0,
-		"FAILURE_KIND_USER":        1,
-		"FAILURE_KIND_WORLD":       2,
-		"FAILURE_KIND_ENGINE":      3,
-		"FAILURE_KIND_FATAL":       4,
-	}
-)
-
-func (x FailureKind) Enum() *FailureKind {
-	p := new(FailureKind)
-	*p = x
-	return p
-}
-
-func (x FailureKind) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (FailureKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_internal_rpc_weirpb_control_proto_enumTypes[1].Descriptor()
-}
-
-func (FailureKind) Type() protoreflect.EnumType {
-	return &file_internal_rpc_weirpb_control_proto_enumTypes[1]
-}
-
-func (x FailureKind) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use FailureKind.Descriptor instead.
-func (FailureKind) EnumDescriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{1}
-}
-
 // Envelope is what travels between two endpoints.
 type Envelope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -190,6 +131,14 @@ type Envelope struct {
 	//	*Envelope_CheckpointOutcome
 	//	*Envelope_AssignSplits
 	//	*Envelope_JobMasterHeartbeat
+	//	*Envelope_PeerLost
+	//	*Envelope_ExecutorLost
+	//	*Envelope_ExecutorSlots
+	//	*Envelope_WorkerRequest
+	//	*Envelope_WorkerReply
+	//	*Envelope_JobRequest
+	//	*Envelope_JobReply
+	//	*Envelope_JobSummary
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -436,6 +385,78 @@ func (x *Envelope) GetJobMasterHeartbeat() *JobMasterHeartbeat {
 	return nil
 }
 
+func (x *Envelope) GetPeerLost() *PeerLost {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_PeerLost); ok {
+			return x.PeerLost
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetExecutorLost() *ExecutorLost {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_ExecutorLost); ok {
+			return x.ExecutorLost
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetExecutorSlots() *ExecutorSlots {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_ExecutorSlots); ok {
+			return x.ExecutorSlots
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetWorkerRequest() *WorkerRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_WorkerRequest); ok {
+			return x.WorkerRequest
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetWorkerReply() *WorkerReply {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_WorkerReply); ok {
+			return x.WorkerReply
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetJobRequest() *JobRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_JobRequest); ok {
+			return x.JobRequest
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetJobReply() *JobReply {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_JobReply); ok {
+			return x.JobReply
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetJobSummary() *JobSummary {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_JobSummary); ok {
+			return x.JobSummary
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -517,6 +538,42 @@ type Envelope_JobMasterHeartbeat struct {
 	JobMasterHeartbeat *JobMasterHeartbeat `protobuf:"bytes,36,opt,name=job_master_heartbeat,json=jobMasterHeartbeat,proto3,oneof"`
 }
 
+type Envelope_PeerLost struct {
+	// Router to all endpoints.
+	PeerLost *PeerLost `protobuf:"bytes,40,opt,name=peer_lost,json=peerLost,proto3,oneof"`
+}
+
+type Envelope_ExecutorLost struct {
+	// TaskManager to JobMaster, and to its executor process.
+	ExecutorLost *ExecutorLost `protobuf:"bytes,41,opt,name=executor_lost,json=executorLost,proto3,oneof"`
+}
+
+type Envelope_ExecutorSlots struct {
+	ExecutorSlots *ExecutorSlots `protobuf:"bytes,42,opt,name=executor_slots,json=executorSlots,proto3,oneof"`
+}
+
+type Envelope_WorkerRequest struct {
+	// JobManager to TaskManager, and back.
+	WorkerRequest *WorkerRequest `protobuf:"bytes,45,opt,name=worker_request,json=workerRequest,proto3,oneof"`
+}
+
+type Envelope_WorkerReply struct {
+	WorkerReply *WorkerReply `protobuf:"bytes,46,opt,name=worker_reply,json=workerReply,proto3,oneof"`
+}
+
+type Envelope_JobRequest struct {
+	// Dispatcher to the JobMaster process of a job, and back.
+	JobRequest *JobRequest `protobuf:"bytes,50,opt,name=job_request,json=jobRequest,proto3,oneof"`
+}
+
+type Envelope_JobReply struct {
+	JobReply *JobReply `protobuf:"bytes,51,opt,name=job_reply,json=jobReply,proto3,oneof"`
+}
+
+type Envelope_JobSummary struct {
+	JobSummary *JobSummary `protobuf:"bytes,52,opt,name=job_summary,json=jobSummary,proto3,oneof"`
+}
+
 func (*Envelope_TaskManagerReport) isEnvelope_Body() {}
 
 func (*Envelope_AllocateSlots) isEnvelope_Body() {}
@@ -553,15 +610,41 @@ func (*Envelope_AssignSplits) isEnvelope_Body() {}
 
 func (*Envelope_JobMasterHeartbeat) isEnvelope_Body() {}
 
+func (*Envelope_PeerLost) isEnvelope_Body() {}
+
+func (*Envelope_ExecutorLost) isEnvelope_Body() {}
+
+func (*Envelope_ExecutorSlots) isEnvelope_Body() {}
+
+func (*Envelope_WorkerRequest) isEnvelope_Body() {}
+
+func (*Envelope_WorkerReply) isEnvelope_Body() {}
+
+func (*Envelope_JobRequest) isEnvelope_Body() {}
+
+func (*Envelope_JobReply) isEnvelope_Body() {}
+
+func (*Envelope_JobSummary) isEnvelope_Body() {}
+
 // TaskManagerReport registers a TaskManager and is its heartbeat.
 type TaskManagerReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// incarnation differs for each start of the process.
-	Incarnation   string  `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	DataAddress   string  `protobuf:"bytes,3,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
-	Slots         []*Slot `protobuf:"bytes,4,rep,name=slots,proto3" json:"slots,omitempty"`
-	MemoryBytes   int64   `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Incarnation string  `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	DataAddress string  `protobuf:"bytes,3,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
+	Slots       []*Slot `protobuf:"bytes,4,rep,name=slots,proto3" json:"slots,omitempty"`
+	MemoryBytes int64   `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// version is that of the build, host the name of the machine, and the rest what it has.
+	Version            string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
+	Host               string `protobuf:"bytes,7,opt,name=host,proto3" json:"host,omitempty"`
+	Cores              int32  `protobuf:"varint,8,opt,name=cores,proto3" json:"cores,omitempty"`
+	MachineMemoryBytes int64  `protobuf:"varint,9,opt,name=machine_memory_bytes,json=machineMemoryBytes,proto3" json:"machine_memory_bytes,omitempty"`
+	ProcessId          int64  `protobuf:"varint,10,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
+	// draining tells that no further slot may be given to a job here.
+	Draining bool `protobuf:"varint,11,opt,name=draining,proto3" json:"draining,omitempty"`
+	// metrics are gauges of the process by Flink's names, as Status.JVM.CPU.Load.
+	Metrics       map[string]float64 `protobuf:"bytes,12,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -629,6 +712,55 @@ func (x *TaskManagerReport) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *TaskManagerReport) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TaskManagerReport) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *TaskManagerReport) GetCores() int32 {
+	if x != nil {
+		return x.Cores
+	}
+	return 0
+}
+
+func (x *TaskManagerReport) GetMachineMemoryBytes() int64 {
+	if x != nil {
+		return x.MachineMemoryBytes
+	}
+	return 0
+}
+
+func (x *TaskManagerReport) GetProcessId() int64 {
+	if x != nil {
+		return x.ProcessId
+	}
+	return 0
+}
+
+func (x *TaskManagerReport) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+func (x *TaskManagerReport) GetMetrics() map[string]float64 {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
 }
 
 // Slot is one slot of a TaskManager; allocation_id is empty while it is free.
@@ -1193,7 +1325,10 @@ type TaskDescriptor struct {
 	// inputs are the channels in the order of the vertex's in edges and, within an edge, of its producers.
 	Inputs []*InputChannel `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty"`
 	// reader_number is the number of the last split assignment that the restored state contains; the next is one more.
-	ReaderNumber  int64 `protobuf:"varint,8,opt,name=reader_number,json=readerNumber,proto3" json:"reader_number,omitempty"`
+	ReaderNumber int64 `protobuf:"varint,8,opt,name=reader_number,json=readerNumber,proto3" json:"reader_number,omitempty"`
+	// deployment numbers the deployments of regions: the tasks of a region that were deployed together have it in common,
+	// so that a later JobMaster knows which belong together.
+	Deployment    int64 `protobuf:"varint,9,opt,name=deployment,proto3" json:"deployment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1280,6 +1415,13 @@ func (x *TaskDescriptor) GetInputs() []*InputChannel {
 func (x *TaskDescriptor) GetReaderNumber() int64 {
 	if x != nil {
 		return x.ReaderNumber
+	}
+	return 0
+}
+
+func (x *TaskDescriptor) GetDeployment() int64 {
+	if x != nil {
+		return x.Deployment
 	}
 	return 0
 }
@@ -1457,8 +1599,10 @@ type TaskStatus struct {
 	Assigned int64 `protobuf:"varint,8,opt,name=assigned,proto3" json:"assigned,omitempty"`
 	Ready    int64 `protobuf:"varint,9,opt,name=ready,proto3" json:"ready,omitempty"`
 	// progress is the splits that the reader holds or finished beyond the last completed checkpoint, encoded.
-	Progress      []byte       `protobuf:"bytes,10,opt,name=progress,proto3" json:"progress,omitempty"`
-	Metrics       *TaskMetrics `protobuf:"bytes,11,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	Progress []byte       `protobuf:"bytes,10,opt,name=progress,proto3" json:"progress,omitempty"`
+	Metrics  *TaskMetrics `protobuf:"bytes,11,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	// deployment is that of the task's descriptor.
+	Deployment    int64 `protobuf:"varint,12,opt,name=deployment,proto3" json:"deployment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1570,206 +1714,11 @@ func (x *TaskStatus) GetMetrics() *TaskMetrics {
 	return nil
 }
 
-// TaskMetrics are the figures of one task.
-type TaskMetrics struct {
-	state              protoimpl.MessageState `protogen:"open.v1"`
-	BusyNanos          int64                  `protobuf:"varint,1,opt,name=busy_nanos,json=busyNanos,proto3" json:"busy_nanos,omitempty"`
-	IdleNanos          int64                  `protobuf:"varint,2,opt,name=idle_nanos,json=idleNanos,proto3" json:"idle_nanos,omitempty"`
-	BackpressuredNanos int64                  `protobuf:"varint,3,opt,name=backpressured_nanos,json=backpressuredNanos,proto3" json:"backpressured_nanos,omitempty"`
-	BatchesIn          int64                  `protobuf:"varint,4,opt,name=batches_in,json=batchesIn,proto3" json:"batches_in,omitempty"`
-	Operators          []*OperatorMetrics     `protobuf:"bytes,5,rep,name=operators,proto3" json:"operators,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
-}
-
-func (x *TaskMetrics) Reset() {
-	*x = TaskMetrics{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TaskMetrics) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TaskMetrics) ProtoMessage() {}
-
-func (x *TaskMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+func (x *TaskStatus) GetDeployment() int64 {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TaskMetrics.ProtoReflect.Descriptor instead.
-func (*TaskMetrics) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *TaskMetrics) GetBusyNanos() int64 {
-	if x != nil {
-		return x.BusyNanos
+		return x.Deployment
 	}
 	return 0
-}
-
-func (x *TaskMetrics) GetIdleNanos() int64 {
-	if x != nil {
-		return x.IdleNanos
-	}
-	return 0
-}
-
-func (x *TaskMetrics) GetBackpressuredNanos() int64 {
-	if x != nil {
-		return x.BackpressuredNanos
-	}
-	return 0
-}
-
-func (x *TaskMetrics) GetBatchesIn() int64 {
-	if x != nil {
-		return x.BatchesIn
-	}
-	return 0
-}
-
-func (x *TaskMetrics) GetOperators() []*OperatorMetrics {
-	if x != nil {
-		return x.Operators
-	}
-	return nil
-}
-
-type OperatorMetrics struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Uid         string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	Name        string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	RecordsIn   int64                  `protobuf:"varint,3,opt,name=records_in,json=recordsIn,proto3" json:"records_in,omitempty"`
-	RecordsOut  int64                  `protobuf:"varint,4,opt,name=records_out,json=recordsOut,proto3" json:"records_out,omitempty"`
-	LateDropped int64                  `protobuf:"varint,5,opt,name=late_dropped,json=lateDropped,proto3" json:"late_dropped,omitempty"`
-	Watermark   int64                  `protobuf:"varint,6,opt,name=watermark,proto3" json:"watermark,omitempty"`
-	// holder is the split that holds the watermark of a source.
-	Holder        string             `protobuf:"bytes,7,opt,name=holder,proto3" json:"holder,omitempty"`
-	StateRows     int64              `protobuf:"varint,8,opt,name=state_rows,json=stateRows,proto3" json:"state_rows,omitempty"`
-	StateBytes    int64              `protobuf:"varint,9,opt,name=state_bytes,json=stateBytes,proto3" json:"state_bytes,omitempty"`
-	Counters      map[string]int64   `protobuf:"bytes,10,rep,name=counters,proto3" json:"counters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Gauges        map[string]float64 `protobuf:"bytes,11,rep,name=gauges,proto3" json:"gauges,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OperatorMetrics) Reset() {
-	*x = OperatorMetrics{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OperatorMetrics) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OperatorMetrics) ProtoMessage() {}
-
-func (x *OperatorMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OperatorMetrics.ProtoReflect.Descriptor instead.
-func (*OperatorMetrics) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *OperatorMetrics) GetUid() string {
-	if x != nil {
-		return x.Uid
-	}
-	return ""
-}
-
-func (x *OperatorMetrics) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *OperatorMetrics) GetRecordsIn() int64 {
-	if x != nil {
-		return x.RecordsIn
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetRecordsOut() int64 {
-	if x != nil {
-		return x.RecordsOut
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetLateDropped() int64 {
-	if x != nil {
-		return x.LateDropped
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetWatermark() int64 {
-	if x != nil {
-		return x.Watermark
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetHolder() string {
-	if x != nil {
-		return x.Holder
-	}
-	return ""
-}
-
-func (x *OperatorMetrics) GetStateRows() int64 {
-	if x != nil {
-		return x.StateRows
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetStateBytes() int64 {
-	if x != nil {
-		return x.StateBytes
-	}
-	return 0
-}
-
-func (x *OperatorMetrics) GetCounters() map[string]int64 {
-	if x != nil {
-		return x.Counters
-	}
-	return nil
-}
-
-func (x *OperatorMetrics) GetGauges() map[string]float64 {
-	if x != nil {
-		return x.Gauges
-	}
-	return nil
 }
 
 // ExecutorReport is the heartbeat of an executor to its JobMaster: all its attempts, and the acknowledgements that no
@@ -1781,14 +1730,18 @@ type ExecutorReport struct {
 	Tasks        []*TaskStatus            `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	Acknowledged []*AcknowledgeCheckpoint `protobuf:"bytes,4,rep,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	// allocations are the slots of the TaskManager that are offered to the job or held by it: others are lost.
-	Allocations   []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	Allocations []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	// data_address is where the executor's exchange is reached; empty where the offer of the slots has told it.
+	DataAddress string `protobuf:"bytes,6,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
+	// fingerprint is that of the graph that the executor describes.
+	Fingerprint   uint64 `protobuf:"varint,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1753,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1766,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -1851,6 +1804,20 @@ func (x *ExecutorReport) GetAllocations() []string {
 	return nil
 }
 
+func (x *ExecutorReport) GetDataAddress() string {
+	if x != nil {
+		return x.DataAddress
+	}
+	return ""
+}
+
+func (x *ExecutorReport) GetFingerprint() uint64 {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return 0
+}
+
 type AcknowledgeCheckpoint struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Checkpoint int64                  `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
@@ -1869,7 +1836,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1848,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +1861,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -1963,7 +1930,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +1942,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +1955,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2016,7 +1983,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +1995,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2008,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2076,7 +2043,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2055,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2068,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2129,7 +2096,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2108,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2121,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2184,7 +2151,7 @@ type AssignSplits struct {
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2163,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2176,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2253,7 +2220,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2232,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2245,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2314,7 +2281,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2293,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2306,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2369,7 +2336,7 @@ type CheckpointOutcome struct {
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2348,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2361,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2437,7 +2404,7 @@ type JobMasterHeartbeat struct {
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2416,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2429,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2500,11 +2467,1278 @@ func (x *JobMasterHeartbeat) GetAllocations() []string {
 	return nil
 }
 
+// PeerLost tells that the connection to a process is gone, and with it for now the endpoints that it had. What they said
+// before has been delivered.
+type PeerLost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeerLost) Reset() {
+	*x = PeerLost{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeerLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeerLost) ProtoMessage() {}
+
+func (x *PeerLost) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
+func (*PeerLost) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PeerLost) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *PeerLost) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ExecutorLost tells a JobMaster that the process of its tasks on a TaskManager has ended: all attempts there are gone.
+type ExecutorLost struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	TaskManager string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
+	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// attempts are those that the process had.
+	Attempts []int64 `protobuf:"varint,3,rep,packed,name=attempts,proto3" json:"attempts,omitempty"`
+	// reason says how the process ended, with the last lines of its output.
+	Reason        string      `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Kind          FailureKind `protobuf:"varint,5,opt,name=kind,proto3,enum=weir.rpc.FailureKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutorLost) Reset() {
+	*x = ExecutorLost{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutorLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutorLost) ProtoMessage() {}
+
+func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
+func (*ExecutorLost) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ExecutorLost) GetTaskManager() string {
+	if x != nil {
+		return x.TaskManager
+	}
+	return ""
+}
+
+func (x *ExecutorLost) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *ExecutorLost) GetAttempts() []int64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *ExecutorLost) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExecutorLost) GetKind() FailureKind {
+	if x != nil {
+		return x.Kind
+	}
+	return FailureKind_FAILURE_KIND_UNSPECIFIED
+}
+
+// ExecutorSlots tells an executor process which slots of its TaskManager are the job's: a whole list.
+type ExecutorSlots struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Allocations   []string               `protobuf:"bytes,1,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutorSlots) Reset() {
+	*x = ExecutorSlots{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutorSlots) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutorSlots) ProtoMessage() {}
+
+func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
+func (*ExecutorSlots) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ExecutorSlots) GetAllocations() []string {
+	if x != nil {
+		return x.Allocations
+	}
+	return nil
+}
+
+// WorkerRequest asks a TaskManager for something that is no part of running jobs; the reply carries its number. A request
+// that is lost is not repeated: who asks gives up after a time.
+type WorkerRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*WorkerRequest_ListLogs
+	//	*WorkerRequest_ReadLog
+	//	*WorkerRequest_ThreadDump
+	//	*WorkerRequest_Drain
+	Body          isWorkerRequest_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerRequest) Reset() {
+	*x = WorkerRequest{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerRequest) ProtoMessage() {}
+
+func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
+func (*WorkerRequest) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WorkerRequest) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WorkerRequest) GetBody() isWorkerRequest_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *WorkerRequest) GetListLogs() *ListLogs {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerRequest_ListLogs); ok {
+			return x.ListLogs
+		}
+	}
+	return nil
+}
+
+func (x *WorkerRequest) GetReadLog() *ReadLog {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerRequest_ReadLog); ok {
+			return x.ReadLog
+		}
+	}
+	return nil
+}
+
+func (x *WorkerRequest) GetThreadDump() *ThreadDump {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerRequest_ThreadDump); ok {
+			return x.ThreadDump
+		}
+	}
+	return nil
+}
+
+func (x *WorkerRequest) GetDrain() *Drain {
+	if x != nil {
+		if x, ok := x.Body.(*WorkerRequest_Drain); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
+type isWorkerRequest_Body interface {
+	isWorkerRequest_Body()
+}
+
+type WorkerRequest_ListLogs struct {
+	ListLogs *ListLogs `protobuf:"bytes,2,opt,name=list_logs,json=listLogs,proto3,oneof"`
+}
+
+type WorkerRequest_ReadLog struct {
+	ReadLog *ReadLog `protobuf:"bytes,3,opt,name=read_log,json=readLog,proto3,oneof"`
+}
+
+type WorkerRequest_ThreadDump struct {
+	ThreadDump *ThreadDump `protobuf:"bytes,4,opt,name=thread_dump,json=threadDump,proto3,oneof"`
+}
+
+type WorkerRequest_Drain struct {
+	// drain ends the giving of slots here; what runs goes on. The process ends when no slot is in use any more.
+	Drain *Drain `protobuf:"bytes,5,opt,name=drain,proto3,oneof"`
+}
+
+func (*WorkerRequest_ListLogs) isWorkerRequest_Body() {}
+
+func (*WorkerRequest_ReadLog) isWorkerRequest_Body() {}
+
+func (*WorkerRequest_ThreadDump) isWorkerRequest_Body() {}
+
+func (*WorkerRequest_Drain) isWorkerRequest_Body() {}
+
+type ListLogs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogs) Reset() {
+	*x = ListLogs{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogs) ProtoMessage() {}
+
+func (x *ListLogs) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
+func (*ListLogs) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+}
+
+// ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
+type ReadLog struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	BytesMax      int32                  `protobuf:"varint,3,opt,name=bytes_max,json=bytesMax,proto3" json:"bytes_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadLog) Reset() {
+	*x = ReadLog{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadLog) ProtoMessage() {}
+
+func (x *ReadLog) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
+func (*ReadLog) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ReadLog) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReadLog) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *ReadLog) GetBytesMax() int32 {
+	if x != nil {
+		return x.BytesMax
+	}
+	return 0
+}
+
+type ThreadDump struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThreadDump) Reset() {
+	*x = ThreadDump{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThreadDump) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThreadDump) ProtoMessage() {}
+
+func (x *ThreadDump) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
+func (*ThreadDump) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+}
+
+type Drain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drain) Reset() {
+	*x = Drain{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drain) ProtoMessage() {}
+
+func (x *Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
+func (*Drain) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+}
+
+type WorkerReply struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// error is empty if the request was served. not_found tells that what was asked for is not there.
+	Error    string     `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	NotFound bool       `protobuf:"varint,3,opt,name=not_found,json=notFound,proto3" json:"not_found,omitempty"`
+	Logs     []*LogFile `protobuf:"bytes,4,rep,name=logs,proto3" json:"logs,omitempty"`
+	Data     []byte     `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// offset is where data begins, size the whole length.
+	Offset        int64 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	Size          int64 `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerReply) Reset() {
+	*x = WorkerReply{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerReply) ProtoMessage() {}
+
+func (x *WorkerReply) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
+func (*WorkerReply) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *WorkerReply) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WorkerReply) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *WorkerReply) GetNotFound() bool {
+	if x != nil {
+		return x.NotFound
+	}
+	return false
+}
+
+func (x *WorkerReply) GetLogs() []*LogFile {
+	if x != nil {
+		return x.Logs
+	}
+	return nil
+}
+
+func (x *WorkerReply) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *WorkerReply) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *WorkerReply) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type LogFile struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Name               string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size               int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	ModifiedUnixMillis int64                  `protobuf:"varint,3,opt,name=modified_unix_millis,json=modifiedUnixMillis,proto3" json:"modified_unix_millis,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *LogFile) Reset() {
+	*x = LogFile{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogFile) ProtoMessage() {}
+
+func (x *LogFile) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
+func (*LogFile) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *LogFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LogFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *LogFile) GetModifiedUnixMillis() int64 {
+	if x != nil {
+		return x.ModifiedUnixMillis
+	}
+	return 0
+}
+
+// JobRequest asks the JobMaster process of a job; the reply carries its number.
+type JobRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*JobRequest_Cancel
+	//	*JobRequest_Savepoint
+	//	*JobRequest_Checkpoint
+	//	*JobRequest_Suspend
+	//	*JobRequest_Describe
+	Body          isJobRequest_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobRequest) Reset() {
+	*x = JobRequest{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobRequest) ProtoMessage() {}
+
+func (x *JobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
+func (*JobRequest) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *JobRequest) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *JobRequest) GetBody() isJobRequest_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *JobRequest) GetCancel() *CancelJob {
+	if x != nil {
+		if x, ok := x.Body.(*JobRequest_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *JobRequest) GetSavepoint() *TakeSavepoint {
+	if x != nil {
+		if x, ok := x.Body.(*JobRequest_Savepoint); ok {
+			return x.Savepoint
+		}
+	}
+	return nil
+}
+
+func (x *JobRequest) GetCheckpoint() *TakeCheckpoint {
+	if x != nil {
+		if x, ok := x.Body.(*JobRequest_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
+func (x *JobRequest) GetSuspend() *SuspendJob {
+	if x != nil {
+		if x, ok := x.Body.(*JobRequest_Suspend); ok {
+			return x.Suspend
+		}
+	}
+	return nil
+}
+
+func (x *JobRequest) GetDescribe() *DescribeJob {
+	if x != nil {
+		if x, ok := x.Body.(*JobRequest_Describe); ok {
+			return x.Describe
+		}
+	}
+	return nil
+}
+
+type isJobRequest_Body interface {
+	isJobRequest_Body()
+}
+
+type JobRequest_Cancel struct {
+	Cancel *CancelJob `protobuf:"bytes,2,opt,name=cancel,proto3,oneof"`
+}
+
+type JobRequest_Savepoint struct {
+	Savepoint *TakeSavepoint `protobuf:"bytes,3,opt,name=savepoint,proto3,oneof"`
+}
+
+type JobRequest_Checkpoint struct {
+	Checkpoint *TakeCheckpoint `protobuf:"bytes,4,opt,name=checkpoint,proto3,oneof"`
+}
+
+type JobRequest_Suspend struct {
+	// suspend takes a last checkpoint, commits its output and ends the JobMaster with the job SUSPENDED.
+	Suspend *SuspendJob `protobuf:"bytes,5,opt,name=suspend,proto3,oneof"`
+}
+
+type JobRequest_Describe struct {
+	Describe *DescribeJob `protobuf:"bytes,6,opt,name=describe,proto3,oneof"`
+}
+
+func (*JobRequest_Cancel) isJobRequest_Body() {}
+
+func (*JobRequest_Savepoint) isJobRequest_Body() {}
+
+func (*JobRequest_Checkpoint) isJobRequest_Body() {}
+
+func (*JobRequest_Suspend) isJobRequest_Body() {}
+
+func (*JobRequest_Describe) isJobRequest_Body() {}
+
+type CancelJob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelJob) Reset() {
+	*x = CancelJob{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelJob) ProtoMessage() {}
+
+func (x *CancelJob) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
+func (*CancelJob) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+}
+
+// TakeSavepoint takes a savepoint below an absolute directory.
+type TakeSavepoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Dir   string                 `protobuf:"bytes,1,opt,name=dir,proto3" json:"dir,omitempty"`
+	// stop ends the job with it as FINISHED; drain ends the input before. cancel ends the job as CANCELED once it is taken.
+	Stop          bool `protobuf:"varint,2,opt,name=stop,proto3" json:"stop,omitempty"`
+	Drain         bool `protobuf:"varint,3,opt,name=drain,proto3" json:"drain,omitempty"`
+	Cancel        bool `protobuf:"varint,4,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeSavepoint) Reset() {
+	*x = TakeSavepoint{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeSavepoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeSavepoint) ProtoMessage() {}
+
+func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
+func (*TakeSavepoint) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *TakeSavepoint) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+func (x *TakeSavepoint) GetStop() bool {
+	if x != nil {
+		return x.Stop
+	}
+	return false
+}
+
+func (x *TakeSavepoint) GetDrain() bool {
+	if x != nil {
+		return x.Drain
+	}
+	return false
+}
+
+func (x *TakeSavepoint) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+type TakeCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Full          bool                   `protobuf:"varint,1,opt,name=full,proto3" json:"full,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeCheckpoint) Reset() {
+	*x = TakeCheckpoint{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeCheckpoint) ProtoMessage() {}
+
+func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
+func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *TakeCheckpoint) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+type SuspendJob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendJob) Reset() {
+	*x = SuspendJob{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendJob) ProtoMessage() {}
+
+func (x *SuspendJob) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
+func (*SuspendJob) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+}
+
+type DescribeJob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeJob) Reset() {
+	*x = DescribeJob{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeJob) ProtoMessage() {}
+
+func (x *DescribeJob) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
+func (*DescribeJob) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+}
+
+// JobReply answers a request: that to describe the job at once, others when they are done.
+type JobReply struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Error  string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// location is a savepoint's directory, checkpoint an id.
+	Location      string     `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`
+	Checkpoint    int64      `protobuf:"varint,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Detail        *JobDetail `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobReply) Reset() {
+	*x = JobReply{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobReply) ProtoMessage() {}
+
+func (x *JobReply) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
+func (*JobReply) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *JobReply) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *JobReply) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *JobReply) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+func (x *JobReply) GetCheckpoint() int64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *JobReply) GetDetail() *JobDetail {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+// JobSummary is what a list of jobs shows. The JobMaster process sends it when the status of the job or of a task changes
+// and with each heartbeat; the last one carries the result.
+type JobSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// state is Flink's JobStatus by name.
+	State           string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	StartUnixMillis int64  `protobuf:"varint,4,opt,name=start_unix_millis,json=startUnixMillis,proto3" json:"start_unix_millis,omitempty"`
+	// end is zero until the job has ended.
+	EndUnixMillis      int64 `protobuf:"varint,5,opt,name=end_unix_millis,json=endUnixMillis,proto3" json:"end_unix_millis,omitempty"`
+	ModifiedUnixMillis int64 `protobuf:"varint,6,opt,name=modified_unix_millis,json=modifiedUnixMillis,proto3" json:"modified_unix_millis,omitempty"`
+	// tasks counts the current attempts by the name of their ExecutionState.
+	Tasks        map[string]int32 `protobuf:"bytes,7,rep,name=tasks,proto3" json:"tasks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Epoch        int64            `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	SlotsNeeded  int32            `protobuf:"varint,9,opt,name=slots_needed,json=slotsNeeded,proto3" json:"slots_needed,omitempty"`
+	SlotsMissing int32            `protobuf:"varint,10,opt,name=slots_missing,json=slotsMissing,proto3" json:"slots_missing,omitempty"`
+	// result is set when the job has ended for its JobMaster.
+	Result        *JobResult `protobuf:"bytes,11,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSummary) Reset() {
+	*x = JobSummary{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSummary) ProtoMessage() {}
+
+func (x *JobSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
+func (*JobSummary) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *JobSummary) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobSummary) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *JobSummary) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *JobSummary) GetStartUnixMillis() int64 {
+	if x != nil {
+		return x.StartUnixMillis
+	}
+	return 0
+}
+
+func (x *JobSummary) GetEndUnixMillis() int64 {
+	if x != nil {
+		return x.EndUnixMillis
+	}
+	return 0
+}
+
+func (x *JobSummary) GetModifiedUnixMillis() int64 {
+	if x != nil {
+		return x.ModifiedUnixMillis
+	}
+	return 0
+}
+
+func (x *JobSummary) GetTasks() map[string]int32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+func (x *JobSummary) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *JobSummary) GetSlotsNeeded() int32 {
+	if x != nil {
+		return x.SlotsNeeded
+	}
+	return 0
+}
+
+func (x *JobSummary) GetSlotsMissing() int32 {
+	if x != nil {
+		return x.SlotsMissing
+	}
+	return 0
+}
+
+func (x *JobSummary) GetResult() *JobResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// JobResult is how a job ended for a JobMaster.
+type JobResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// state is FINISHED, FAILED, CANCELED or SUSPENDED.
+	State     string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	Error     string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Savepoint string `protobuf:"bytes,3,opt,name=savepoint,proto3" json:"savepoint,omitempty"`
+	// deposed tells that another JobMaster has taken the job over: this one left no trace.
+	Deposed       bool `protobuf:"varint,4,opt,name=deposed,proto3" json:"deposed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobResult) Reset() {
+	*x = JobResult{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobResult) ProtoMessage() {}
+
+func (x *JobResult) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
+func (*JobResult) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *JobResult) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *JobResult) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *JobResult) GetSavepoint() string {
+	if x != nil {
+		return x.Savepoint
+	}
+	return ""
+}
+
+func (x *JobResult) GetDeposed() bool {
+	if x != nil {
+		return x.Deposed
+	}
+	return false
+}
+
 var File_internal_rpc_weirpb_control_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
-	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\"\x87\v\n" +
+	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\"\xde\x0e\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -2531,14 +3765,36 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x12trigger_checkpoint\x18! \x01(\v2\x1b.weir.rpc.TriggerCheckpointH\x00R\x11triggerCheckpoint\x12L\n" +
 	"\x12checkpoint_outcome\x18\" \x01(\v2\x1b.weir.rpc.CheckpointOutcomeH\x00R\x11checkpointOutcome\x12=\n" +
 	"\rassign_splits\x18# \x01(\v2\x16.weir.rpc.AssignSplitsH\x00R\fassignSplits\x12P\n" +
-	"\x14job_master_heartbeat\x18$ \x01(\v2\x1c.weir.rpc.JobMasterHeartbeatH\x00R\x12jobMasterHeartbeatB\x06\n" +
-	"\x04body\"\xb1\x01\n" +
+	"\x14job_master_heartbeat\x18$ \x01(\v2\x1c.weir.rpc.JobMasterHeartbeatH\x00R\x12jobMasterHeartbeat\x121\n" +
+	"\tpeer_lost\x18( \x01(\v2\x12.weir.rpc.PeerLostH\x00R\bpeerLost\x12=\n" +
+	"\rexecutor_lost\x18) \x01(\v2\x16.weir.rpc.ExecutorLostH\x00R\fexecutorLost\x12@\n" +
+	"\x0eexecutor_slots\x18* \x01(\v2\x17.weir.rpc.ExecutorSlotsH\x00R\rexecutorSlots\x12@\n" +
+	"\x0eworker_request\x18- \x01(\v2\x17.weir.rpc.WorkerRequestH\x00R\rworkerRequest\x12:\n" +
+	"\fworker_reply\x18. \x01(\v2\x15.weir.rpc.WorkerReplyH\x00R\vworkerReply\x127\n" +
+	"\vjob_request\x182 \x01(\v2\x14.weir.rpc.JobRequestH\x00R\n" +
+	"jobRequest\x121\n" +
+	"\tjob_reply\x183 \x01(\v2\x12.weir.rpc.JobReplyH\x00R\bjobReply\x127\n" +
+	"\vjob_summary\x184 \x01(\v2\x14.weir.rpc.JobSummaryH\x00R\n" +
+	"jobSummaryB\x06\n" +
+	"\x04body\"\xe2\x03\n" +
 	"\x11TaskManagerReport\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12!\n" +
 	"\fdata_address\x18\x03 \x01(\tR\vdataAddress\x12$\n" +
 	"\x05slots\x18\x04 \x03(\v2\x0e.weir.rpc.SlotR\x05slots\x12!\n" +
-	"\fmemory_bytes\x18\x05 \x01(\x03R\vmemoryBytes\"u\n" +
+	"\fmemory_bytes\x18\x05 \x01(\x03R\vmemoryBytes\x12\x18\n" +
+	"\aversion\x18\x06 \x01(\tR\aversion\x12\x12\n" +
+	"\x04host\x18\a \x01(\tR\x04host\x12\x14\n" +
+	"\x05cores\x18\b \x01(\x05R\x05cores\x120\n" +
+	"\x14machine_memory_bytes\x18\t \x01(\x03R\x12machineMemoryBytes\x12\x1d\n" +
+	"\n" +
+	"process_id\x18\n" +
+	" \x01(\x03R\tprocessId\x12\x1a\n" +
+	"\bdraining\x18\v \x01(\bR\bdraining\x12B\n" +
+	"\ametrics\x18\f \x03(\v2(.weir.rpc.TaskManagerReport.MetricsEntryR\ametrics\x1a:\n" +
+	"\fMetricsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"u\n" +
 	"\x04Slot\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12#\n" +
 	"\rallocation_id\x18\x02 \x01(\tR\fallocationId\x12\x15\n" +
@@ -2581,7 +3837,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vfingerprint\x18\x03 \x01(\x04R\vfingerprint\x12%\n" +
 	"\x0echeckpoint_dir\x18\x04 \x01(\tR\rcheckpointDir\x12\x18\n" +
 	"\arestore\x18\x05 \x01(\fR\arestore\x12.\n" +
-	"\x05tasks\x18\x06 \x03(\v2\x18.weir.rpc.TaskDescriptorR\x05tasks\"\xa1\x02\n" +
+	"\x05tasks\x18\x06 \x03(\v2\x18.weir.rpc.TaskDescriptorR\x05tasks\"\xc1\x02\n" +
 	"\x0eTaskDescriptor\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\x05R\asubtask\x12\x18\n" +
@@ -2590,7 +3846,10 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vparallelism\x18\x05 \x01(\x05R\vparallelism\x12'\n" +
 	"\x0fmax_parallelism\x18\x06 \x01(\x05R\x0emaxParallelism\x12.\n" +
 	"\x06inputs\x18\a \x03(\v2\x16.weir.rpc.InputChannelR\x06inputs\x12#\n" +
-	"\rreader_number\x18\b \x01(\x03R\freaderNumber\"\x8b\x01\n" +
+	"\rreader_number\x18\b \x01(\x03R\freaderNumber\x12\x1e\n" +
+	"\n" +
+	"deployment\x18\t \x01(\x03R\n" +
+	"deployment\"\x8b\x01\n" +
 	"\fInputChannel\x12)\n" +
 	"\x10producer_attempt\x18\x01 \x01(\x03R\x0fproducerAttempt\x12\x12\n" +
 	"\x04edge\x18\x02 \x01(\x05R\x04edge\x12\"\n" +
@@ -2599,7 +3858,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vCancelTasks\x12\x1a\n" +
 	"\battempts\x18\x01 \x03(\x03R\battempts\"@\n" +
 	"\x10TaskStateChanged\x12,\n" +
-	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\xe6\x02\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\x86\x03\n" +
 	"\n" +
 	"TaskStatus\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x16\n" +
@@ -2613,45 +3872,18 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05ready\x18\t \x01(\x03R\x05ready\x12\x1a\n" +
 	"\bprogress\x18\n" +
 	" \x01(\fR\bprogress\x12/\n" +
-	"\ametrics\x18\v \x01(\v2\x15.weir.rpc.TaskMetricsR\ametrics\"\xd4\x01\n" +
-	"\vTaskMetrics\x12\x1d\n" +
+	"\ametrics\x18\v \x01(\v2\x15.weir.rpc.TaskMetricsR\ametrics\x12\x1e\n" +
 	"\n" +
-	"busy_nanos\x18\x01 \x01(\x03R\tbusyNanos\x12\x1d\n" +
-	"\n" +
-	"idle_nanos\x18\x02 \x01(\x03R\tidleNanos\x12/\n" +
-	"\x13backpressured_nanos\x18\x03 \x01(\x03R\x12backpressuredNanos\x12\x1d\n" +
-	"\n" +
-	"batches_in\x18\x04 \x01(\x03R\tbatchesIn\x127\n" +
-	"\toperators\x18\x05 \x03(\v2\x19.weir.rpc.OperatorMetricsR\toperators\"\x8c\x04\n" +
-	"\x0fOperatorMetrics\x12\x10\n" +
-	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
-	"\n" +
-	"records_in\x18\x03 \x01(\x03R\trecordsIn\x12\x1f\n" +
-	"\vrecords_out\x18\x04 \x01(\x03R\n" +
-	"recordsOut\x12!\n" +
-	"\flate_dropped\x18\x05 \x01(\x03R\vlateDropped\x12\x1c\n" +
-	"\twatermark\x18\x06 \x01(\x03R\twatermark\x12\x16\n" +
-	"\x06holder\x18\a \x01(\tR\x06holder\x12\x1d\n" +
-	"\n" +
-	"state_rows\x18\b \x01(\x03R\tstateRows\x12\x1f\n" +
-	"\vstate_bytes\x18\t \x01(\x03R\n" +
-	"stateBytes\x12C\n" +
-	"\bcounters\x18\n" +
-	" \x03(\v2'.weir.rpc.OperatorMetrics.CountersEntryR\bcounters\x12=\n" +
-	"\x06gauges\x18\v \x03(\v2%.weir.rpc.OperatorMetrics.GaugesEntryR\x06gauges\x1a;\n" +
-	"\rCountersEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a9\n" +
-	"\vGaugesEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xe8\x01\n" +
+	"deployment\x18\f \x01(\x03R\n" +
+	"deployment\"\xad\x02\n" +
 	"\x0eExecutorReport\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12*\n" +
 	"\x05tasks\x18\x03 \x03(\v2\x14.weir.rpc.TaskStatusR\x05tasks\x12C\n" +
 	"\facknowledged\x18\x04 \x03(\v2\x1f.weir.rpc.AcknowledgeCheckpointR\facknowledged\x12 \n" +
-	"\vallocations\x18\x05 \x03(\tR\vallocations\"\x8e\x02\n" +
+	"\vallocations\x18\x05 \x03(\tR\vallocations\x12!\n" +
+	"\fdata_address\x18\x06 \x01(\tR\vdataAddress\x12 \n" +
+	"\vfingerprint\x18\a \x01(\x04R\vfingerprint\"\x8e\x02\n" +
 	"\x15AcknowledgeCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x03R\n" +
@@ -2704,7 +3936,100 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\battempts\x18\x02 \x03(\x03R\battempts\x12\x14\n" +
 	"\x05ended\x18\x03 \x03(\x03R\x05ended\x125\n" +
 	"\aoutcome\x18\x04 \x01(\v2\x1b.weir.rpc.CheckpointOutcomeR\aoutcome\x12 \n" +
-	"\vallocations\x18\x05 \x03(\tR\vallocations*\x8b\x02\n" +
+	"\vallocations\x18\x05 \x03(\tR\vallocations\"8\n" +
+	"\bPeerLost\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb2\x01\n" +
+	"\fExecutorLost\x12!\n" +
+	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x1a\n" +
+	"\battempts\x18\x03 \x03(\x03R\battempts\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12)\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\"1\n" +
+	"\rExecutorSlots\x12 \n" +
+	"\vallocations\x18\x01 \x03(\tR\vallocations\"\xf4\x01\n" +
+	"\rWorkerRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x121\n" +
+	"\tlist_logs\x18\x02 \x01(\v2\x12.weir.rpc.ListLogsH\x00R\blistLogs\x12.\n" +
+	"\bread_log\x18\x03 \x01(\v2\x11.weir.rpc.ReadLogH\x00R\areadLog\x127\n" +
+	"\vthread_dump\x18\x04 \x01(\v2\x14.weir.rpc.ThreadDumpH\x00R\n" +
+	"threadDump\x12'\n" +
+	"\x05drain\x18\x05 \x01(\v2\x0f.weir.rpc.DrainH\x00R\x05drainB\x06\n" +
+	"\x04body\"\n" +
+	"\n" +
+	"\bListLogs\"R\n" +
+	"\aReadLog\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x1b\n" +
+	"\tbytes_max\x18\x03 \x01(\x05R\bbytesMax\"\f\n" +
+	"\n" +
+	"ThreadDump\"\a\n" +
+	"\x05Drain\"\xbf\x01\n" +
+	"\vWorkerReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1b\n" +
+	"\tnot_found\x18\x03 \x01(\bR\bnotFound\x12%\n" +
+	"\x04logs\x18\x04 \x03(\v2\x11.weir.rpc.LogFileR\x04logs\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04size\x18\a \x01(\x03R\x04size\"c\n" +
+	"\aLogFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x120\n" +
+	"\x14modified_unix_millis\x18\x03 \x01(\x03R\x12modifiedUnixMillis\"\xb7\x02\n" +
+	"\n" +
+	"JobRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12-\n" +
+	"\x06cancel\x18\x02 \x01(\v2\x13.weir.rpc.CancelJobH\x00R\x06cancel\x127\n" +
+	"\tsavepoint\x18\x03 \x01(\v2\x17.weir.rpc.TakeSavepointH\x00R\tsavepoint\x12:\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\v2\x18.weir.rpc.TakeCheckpointH\x00R\n" +
+	"checkpoint\x120\n" +
+	"\asuspend\x18\x05 \x01(\v2\x14.weir.rpc.SuspendJobH\x00R\asuspend\x123\n" +
+	"\bdescribe\x18\x06 \x01(\v2\x15.weir.rpc.DescribeJobH\x00R\bdescribeB\x06\n" +
+	"\x04body\"\v\n" +
+	"\tCancelJob\"c\n" +
+	"\rTakeSavepoint\x12\x10\n" +
+	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x12\n" +
+	"\x04stop\x18\x02 \x01(\bR\x04stop\x12\x14\n" +
+	"\x05drain\x18\x03 \x01(\bR\x05drain\x12\x16\n" +
+	"\x06cancel\x18\x04 \x01(\bR\x06cancel\"$\n" +
+	"\x0eTakeCheckpoint\x12\x12\n" +
+	"\x04full\x18\x01 \x01(\bR\x04full\"\f\n" +
+	"\n" +
+	"SuspendJob\"\r\n" +
+	"\vDescribeJob\"\xa1\x01\n" +
+	"\bJobReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1a\n" +
+	"\blocation\x18\x03 \x01(\tR\blocation\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\x03R\n" +
+	"checkpoint\x12+\n" +
+	"\x06detail\x18\x05 \x01(\v2\x13.weir.rpc.JobDetailR\x06detail\"\xcf\x03\n" +
+	"\n" +
+	"JobSummary\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12*\n" +
+	"\x11start_unix_millis\x18\x04 \x01(\x03R\x0fstartUnixMillis\x12&\n" +
+	"\x0fend_unix_millis\x18\x05 \x01(\x03R\rendUnixMillis\x120\n" +
+	"\x14modified_unix_millis\x18\x06 \x01(\x03R\x12modifiedUnixMillis\x125\n" +
+	"\x05tasks\x18\a \x03(\v2\x1f.weir.rpc.JobSummary.TasksEntryR\x05tasks\x12\x14\n" +
+	"\x05epoch\x18\b \x01(\x03R\x05epoch\x12!\n" +
+	"\fslots_needed\x18\t \x01(\x05R\vslotsNeeded\x12#\n" +
+	"\rslots_missing\x18\n" +
+	" \x01(\x05R\fslotsMissing\x12+\n" +
+	"\x06result\x18\v \x01(\v2\x13.weir.rpc.JobResultR\x06result\x1a8\n" +
+	"\n" +
+	"TasksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"o\n" +
+	"\tJobResult\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1c\n" +
+	"\tsavepoint\x18\x03 \x01(\tR\tsavepoint\x12\x18\n" +
+	"\adeposed\x18\x04 \x01(\bR\adeposed*\x8b\x02\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TASK_STATE_CREATED\x10\x01\x12\x18\n" +
@@ -2715,13 +4040,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x13TASK_STATE_FINISHED\x10\x06\x12\x18\n" +
 	"\x14TASK_STATE_CANCELING\x10\a\x12\x17\n" +
 	"\x13TASK_STATE_CANCELED\x10\b\x12\x15\n" +
-	"\x11TASK_STATE_FAILED\x10\t*\x8b\x01\n" +
-	"\vFailureKind\x12\x1c\n" +
-	"\x18FAILURE_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11FAILURE_KIND_USER\x10\x01\x12\x16\n" +
-	"\x12FAILURE_KIND_WORLD\x10\x02\x12\x17\n" +
-	"\x13FAILURE_KIND_ENGINE\x10\x03\x12\x16\n" +
-	"\x12FAILURE_KIND_FATAL\x10\x04B1Z/github.com/weir-stream/weir/internal/rpc/weirpbb\x06proto3"
+	"\x11TASK_STATE_FAILED\x10\tB1Z/github.com/weir-stream/weir/internal/rpc/weirpbb\x06proto3"
 
 var (
 	file_internal_rpc_weirpb_control_proto_rawDescOnce sync.Once
@@ -2735,83 +4054,122 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 	return file_internal_rpc_weirpb_control_proto_rawDescData
 }
 
-var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
-	(FailureKind)(0),              // 1: weir.rpc.FailureKind
-	(*Envelope)(nil),              // 2: weir.rpc.Envelope
-	(*TaskManagerReport)(nil),     // 3: weir.rpc.TaskManagerReport
-	(*Slot)(nil),                  // 4: weir.rpc.Slot
-	(*AllocateSlots)(nil),         // 5: weir.rpc.AllocateSlots
-	(*Allocation)(nil),            // 6: weir.rpc.Allocation
-	(*DeclareNeeds)(nil),          // 7: weir.rpc.DeclareNeeds
-	(*NeedsStatus)(nil),           // 8: weir.rpc.NeedsStatus
-	(*OfferSlots)(nil),            // 9: weir.rpc.OfferSlots
-	(*AnswerSlots)(nil),           // 10: weir.rpc.AnswerSlots
-	(*DeployTasks)(nil),           // 11: weir.rpc.DeployTasks
-	(*TaskDescriptor)(nil),        // 12: weir.rpc.TaskDescriptor
-	(*InputChannel)(nil),          // 13: weir.rpc.InputChannel
-	(*CancelTasks)(nil),           // 14: weir.rpc.CancelTasks
-	(*TaskStateChanged)(nil),      // 15: weir.rpc.TaskStateChanged
-	(*TaskStatus)(nil),            // 16: weir.rpc.TaskStatus
-	(*TaskMetrics)(nil),           // 17: weir.rpc.TaskMetrics
-	(*OperatorMetrics)(nil),       // 18: weir.rpc.OperatorMetrics
-	(*ExecutorReport)(nil),        // 19: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 20: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 21: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 22: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 23: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 24: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 25: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 26: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 27: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 28: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 29: weir.rpc.JobMasterHeartbeat
-	nil,                           // 30: weir.rpc.OperatorMetrics.CountersEntry
-	nil,                           // 31: weir.rpc.OperatorMetrics.GaugesEntry
+	(*Envelope)(nil),              // 1: weir.rpc.Envelope
+	(*TaskManagerReport)(nil),     // 2: weir.rpc.TaskManagerReport
+	(*Slot)(nil),                  // 3: weir.rpc.Slot
+	(*AllocateSlots)(nil),         // 4: weir.rpc.AllocateSlots
+	(*Allocation)(nil),            // 5: weir.rpc.Allocation
+	(*DeclareNeeds)(nil),          // 6: weir.rpc.DeclareNeeds
+	(*NeedsStatus)(nil),           // 7: weir.rpc.NeedsStatus
+	(*OfferSlots)(nil),            // 8: weir.rpc.OfferSlots
+	(*AnswerSlots)(nil),           // 9: weir.rpc.AnswerSlots
+	(*DeployTasks)(nil),           // 10: weir.rpc.DeployTasks
+	(*TaskDescriptor)(nil),        // 11: weir.rpc.TaskDescriptor
+	(*InputChannel)(nil),          // 12: weir.rpc.InputChannel
+	(*CancelTasks)(nil),           // 13: weir.rpc.CancelTasks
+	(*TaskStateChanged)(nil),      // 14: weir.rpc.TaskStateChanged
+	(*TaskStatus)(nil),            // 15: weir.rpc.TaskStatus
+	(*ExecutorReport)(nil),        // 16: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 17: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 18: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 19: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 20: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 21: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 22: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 23: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 24: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 25: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 26: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 27: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 28: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 29: weir.rpc.ExecutorSlots
+	(*WorkerRequest)(nil),         // 30: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 31: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 32: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 33: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 34: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 35: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 36: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 37: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 38: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 39: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 40: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 41: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 42: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 43: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 44: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 45: weir.rpc.JobResult
+	nil,                           // 46: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 47: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 48: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 49: weir.rpc.TaskMetrics
+	(*JobDetail)(nil),             // 50: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
-	3,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
-	5,  // 1: weir.rpc.Envelope.allocate_slots:type_name -> weir.rpc.AllocateSlots
-	7,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
-	8,  // 3: weir.rpc.Envelope.needs_status:type_name -> weir.rpc.NeedsStatus
-	9,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	19, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
-	15, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	20, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	22, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	23, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	24, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
-	10, // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
-	11, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
-	14, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	26, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	28, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	25, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	29, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	4,  // 18: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	6,  // 19: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
-	6,  // 20: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
-	12, // 21: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
-	13, // 22: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
-	16, // 23: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 24: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	1,  // 25: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	17, // 26: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	18, // 27: weir.rpc.TaskMetrics.operators:type_name -> weir.rpc.OperatorMetrics
-	30, // 28: weir.rpc.OperatorMetrics.counters:type_name -> weir.rpc.OperatorMetrics.CountersEntry
-	31, // 29: weir.rpc.OperatorMetrics.gauges:type_name -> weir.rpc.OperatorMetrics.GaugesEntry
-	16, // 30: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	20, // 31: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 32: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	27, // 33: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	28, // 34: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
+	4,  // 1: weir.rpc.Envelope.allocate_slots:type_name -> weir.rpc.AllocateSlots
+	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
+	7,  // 3: weir.rpc.Envelope.needs_status:type_name -> weir.rpc.NeedsStatus
+	8,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
+	16, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	14, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
+	17, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	19, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	20, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	21, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	9,  // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
+	10, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
+	13, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
+	23, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	25, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	22, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	26, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	27, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	28, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	29, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	30, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	35, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	37, // 23: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	43, // 24: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	44, // 25: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	3,  // 26: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
+	46, // 27: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	5,  // 28: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
+	5,  // 29: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
+	11, // 30: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
+	12, // 31: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
+	15, // 32: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 33: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	48, // 34: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	49, // 35: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	15, // 36: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	17, // 37: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	18, // 38: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	24, // 39: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	25, // 40: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	48, // 41: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	31, // 42: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	32, // 43: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	33, // 44: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	34, // 45: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	36, // 46: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	38, // 47: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	39, // 48: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	40, // 49: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	41, // 50: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	42, // 51: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	50, // 52: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	47, // 53: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	45, // 54: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -2819,6 +4177,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 	if File_internal_rpc_weirpb_control_proto != nil {
 		return
 	}
+	file_internal_rpc_weirpb_detail_proto_init()
 	file_internal_rpc_weirpb_control_proto_msgTypes[0].OneofWrappers = []any{
 		(*Envelope_TaskManagerReport)(nil),
 		(*Envelope_AllocateSlots)(nil),
@@ -2838,14 +4197,35 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_CheckpointOutcome)(nil),
 		(*Envelope_AssignSplits)(nil),
 		(*Envelope_JobMasterHeartbeat)(nil),
+		(*Envelope_PeerLost)(nil),
+		(*Envelope_ExecutorLost)(nil),
+		(*Envelope_ExecutorSlots)(nil),
+		(*Envelope_WorkerRequest)(nil),
+		(*Envelope_WorkerReply)(nil),
+		(*Envelope_JobRequest)(nil),
+		(*Envelope_JobReply)(nil),
+		(*Envelope_JobSummary)(nil),
+	}
+	file_internal_rpc_weirpb_control_proto_msgTypes[29].OneofWrappers = []any{
+		(*WorkerRequest_ListLogs)(nil),
+		(*WorkerRequest_ReadLog)(nil),
+		(*WorkerRequest_ThreadDump)(nil),
+		(*WorkerRequest_Drain)(nil),
+	}
+	file_internal_rpc_weirpb_control_proto_msgTypes[36].OneofWrappers = []any{
+		(*JobRequest_Cancel)(nil),
+		(*JobRequest_Savepoint)(nil),
+		(*JobRequest_Checkpoint)(nil),
+		(*JobRequest_Suspend)(nil),
+		(*JobRequest_Describe)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   30,
+			NumEnums:      1,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,12 +1,13 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-// Package dispatcher takes jobs in and starts, stops and remembers their JobMasters.
+// Package launch begins or continues runs of jobs, and starts their JobMasters in this process: all JobMasters of an
+// embedded cluster, the only one of a JobMaster process.
 //
 //	Submit --> run record in the checkpoint directory --> epoch --> JobMaster --> Result
 //
 // The store of jobs is the checkpoint directory itself: a run's record says what it began from, its log of epochs who
 // leads it, its result how it ended. So `latest` needs nothing but that directory.
-package dispatcher
+package launch
 
 import (
 	"context"
@@ -29,7 +30,7 @@ import (
 // there is none.
 const Latest = "latest"
 
-// Config is what a Dispatcher is made of. All is required, but where a zero value is explained.
+// Config is what a Launcher is made of. All is required, but where a zero value is explained.
 type Config struct {
 	Network         rpc.Network
 	ResourceManager string
@@ -54,8 +55,8 @@ type Submission struct {
 	AllowNonRestoredState bool
 }
 
-// Dispatcher holds the jobs of a cluster. Its methods may be called from any goroutine.
-type Dispatcher struct {
+// Launcher holds the jobs of a cluster. Its methods may be called from any goroutine.
+type Launcher struct {
 	config Config
 	wg     sync.WaitGroup // of goroutines that stop JobMasters whose jobs have ended
 	mu     struct {
@@ -65,8 +66,8 @@ type Dispatcher struct {
 	}
 }
 
-// ErrClosed is returned by Submit when the Dispatcher has been closed.
-var ErrClosed = errors.New("dispatcher: closed")
+// ErrClosed is returned by Submit when the Launcher has been closed.
+var ErrClosed = errors.New("launch: closed")
 
 // Job is a submitted job.
 type Job struct {
@@ -87,64 +88,64 @@ func (j *Job) Master() *jobmaster.JobMaster { return j.master }
 // Past is how the run ended if it had before it was submitted again, else nil.
 func (j *Job) Past() *storage.Result { return j.past }
 
-// New makes a Dispatcher without jobs.
-func New(c Config) *Dispatcher {
-	d := &Dispatcher{config: c}
-	d.mu.jobs = map[string]*Job{}
-	return d
+// New makes a Launcher without jobs.
+func New(c Config) *Launcher {
+	l := &Launcher{config: c}
+	l.mu.jobs = map[string]*Job{}
+	return l
 }
 
 // Graph returns the graph of a job that runs.
-func (d *Dispatcher) Graph(jobID string) (*graph.JobGraph, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if j := d.mu.jobs[jobID]; j != nil {
+func (l *Launcher) Graph(jobID string) (*graph.JobGraph, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j := l.mu.jobs[jobID]; j != nil {
 		return j.graph, nil
 	}
 	return nil, fmt.Errorf("job %s is not known here", jobID)
 }
 
 // Run returns what is stored of a job that runs.
-func (d *Dispatcher) Run(jobID string) (*storage.Run, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if j := d.mu.jobs[jobID]; j != nil {
+func (l *Launcher) Run(jobID string) (*storage.Run, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j := l.mu.jobs[jobID]; j != nil {
 		return j.run, nil
 	}
 	return nil, fmt.Errorf("job %s is not known here", jobID)
 }
 
 // Submit starts a job, or finds that the run to be continued has ended. ctx is for the call only.
-func (d *Dispatcher) Submit(ctx context.Context, s Submission) (*Job, error) {
-	r, err := d.prepare(ctx, s)
+func (l *Launcher) Submit(ctx context.Context, s Submission) (*Job, error) {
+	r, err := l.prepare(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	j := &Job{id: r.run.Info().JobID, graph: s.Graph, run: r.run, past: r.past}
-	d.mu.Lock()
-	if old := d.mu.jobs[j.id]; old != nil && old.master != nil {
+	l.mu.Lock()
+	if old := l.mu.jobs[j.id]; old != nil && old.master != nil {
 		select {
 		case <-old.master.Done():
 		default:
-			d.mu.Unlock()
+			l.mu.Unlock()
 			return nil, fmt.Errorf("job %s runs here already", j.id)
 		}
 	}
-	if d.mu.closed {
-		d.mu.Unlock()
+	if l.mu.closed {
+		l.mu.Unlock()
 		return nil, ErrClosed
 	}
-	d.mu.jobs[j.id] = j
-	d.mu.Unlock()
+	l.mu.jobs[j.id] = j
+	l.mu.Unlock()
 	if j.past != nil {
 		return j, nil
 	}
-	master, err := d.start(ctx, s, r)
+	master, err := l.start(ctx, s, r)
 	if err != nil {
-		d.remove(j)
+		l.remove(j)
 		return nil, err
 	}
-	if !d.adopt(ctx, j, master) {
+	if !l.adopt(ctx, j, master) {
 		return nil, errors.Join(ErrClosed, master.Stop())
 	}
 	return j, nil
@@ -152,25 +153,25 @@ func (d *Dispatcher) Submit(ctx context.Context, s Submission) (*Job, error) {
 
 // adopt keeps a JobMaster that was started until it is done. It returns false if Close was called meanwhile, which did
 // not see it.
-func (d *Dispatcher) adopt(ctx context.Context, j *Job, master *jobmaster.JobMaster) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.mu.closed {
+func (l *Launcher) adopt(ctx context.Context, j *Job, master *jobmaster.JobMaster) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
 		return false
 	}
 	j.master = master
-	d.wg.Go(func() {
+	l.wg.Go(func() {
 		<-master.Done()
 		if err := master.Stop(); err != nil {
-			d.config.Logger.WarnContext(context.WithoutCancel(ctx), "stop of a JobMaster", "job", j.id, "error", err)
+			l.config.Logger.WarnContext(context.WithoutCancel(ctx), "stop of a JobMaster", "job", j.id, "error", err)
 		}
 	})
 	return true
 }
 
 // start takes the run over and starts its JobMaster.
-func (d *Dispatcher) start(ctx context.Context, s Submission, r *prepared) (*jobmaster.JobMaster, error) {
-	leader, err := r.run.Acquire(ctx, d.config.Holder)
+func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobmaster.JobMaster, error) {
+	leader, err := r.run.Acquire(ctx, l.config.Holder)
 	if err != nil {
 		return nil, err
 	}
@@ -180,39 +181,39 @@ func (d *Dispatcher) start(ctx context.Context, s Submission, r *prepared) (*job
 	}
 	return jobmaster.Start(ctx, jobmaster.Config{
 		Graph: s.Graph, Leader: leader, Takeover: takeover, Snapshot: r.snapshot,
-		Objects: d.config.Objects, Verify: d.config.Verify,
-		Network: d.config.Network, ResourceManager: d.config.ResourceManager, Logger: d.config.Logger,
-		Heartbeat: d.config.Heartbeat, HeartbeatTimeout: d.config.HeartbeatTimeout,
-		SlotTimeout: d.config.SlotTimeout, CancelTimeout: d.config.CancelTimeout,
-		RenewInterval: d.config.RenewInterval,
+		Objects: l.config.Objects, Verify: l.config.Verify,
+		Network: l.config.Network, ResourceManager: l.config.ResourceManager, Logger: l.config.Logger,
+		Heartbeat: l.config.Heartbeat, HeartbeatTimeout: l.config.HeartbeatTimeout,
+		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout,
+		RenewInterval: l.config.RenewInterval,
 	})
 }
 
 // remove forgets a job that could not be started.
-func (d *Dispatcher) remove(j *Job) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.mu.jobs[j.id] == j {
-		delete(d.mu.jobs, j.id)
+func (l *Launcher) remove(j *Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.jobs[j.id] == j {
+		delete(l.mu.jobs, j.id)
 	}
 }
 
 // Close stops all JobMasters, as if their process had ended, and waits for them.
-func (d *Dispatcher) Close() error {
-	d.mu.Lock()
-	d.mu.closed = true
+func (l *Launcher) Close() error {
+	l.mu.Lock()
+	l.mu.closed = true
 	var all []*jobmaster.JobMaster
-	for _, j := range d.mu.jobs {
+	for _, j := range l.mu.jobs {
 		if j.master != nil {
 			all = append(all, j.master)
 		}
 	}
-	d.mu.Unlock()
+	l.mu.Unlock()
 	var err error
 	for _, m := range all {
 		err = errors.Join(err, m.Stop())
 	}
-	d.wg.Wait()
+	l.wg.Wait()
 	return err
 }
 
@@ -232,23 +233,23 @@ type prepared struct {
 }
 
 // prepare finds or begins the run of a submission, and sees whether what it starts from fits.
-func (d *Dispatcher) prepare(ctx context.Context, s Submission) (*prepared, error) {
+func (l *Launcher) prepare(ctx context.Context, s Submission) (*prepared, error) {
 	store := storage.NewStore(s.Store)
 	info := storage.RunInfo{
 		JobID: newJobID(), JobName: s.Graph.Name, Created: time.Now().UTC(), Fingerprint: s.Graph.Fingerprint,
 	}
 	r := &prepared{allow: s.AllowNonRestoredState}
 	if s.Restore == Latest {
-		err := d.continued(ctx, store, s, r)
+		err := l.continued(ctx, store, s, r)
 		if !errors.Is(err, storage.ErrNoRun) {
 			return r, err
 		}
-		d.config.Logger.WarnContext(ctx, "there is no run to continue: a new one begins", "dir", s.Store.Location())
+		l.config.Logger.WarnContext(ctx, "there is no run to continue: a new one begins", "dir", s.Store.Location())
 	}
 	var err error
 	fresh := s.Restore == "" || s.Restore == Latest
 	if !fresh {
-		if r.snapshot, err = d.open(ctx, s.Graph, s.Restore, s.AllowNonRestoredState); err != nil {
+		if r.snapshot, err = l.open(ctx, s.Graph, s.Restore, s.AllowNonRestoredState); err != nil {
 			return nil, err
 		}
 		info.RestoredFrom, info.AllowNonRestoredState = r.snapshot.Path, s.AllowNonRestoredState
@@ -258,46 +259,46 @@ func (d *Dispatcher) prepare(ctx context.Context, s Submission) (*prepared, erro
 	}
 	if fresh {
 		// The run is on record before its sinks claim their places for it: whoever dies between the two is continued.
-		err = d.probe(ctx, store, s.Graph, r.run)
+		err = l.probe(ctx, store, s.Graph, r.run)
 	}
 	return r, err
 }
 
 // continued finds the newest run, and what it goes on from.
-func (d *Dispatcher) continued(ctx context.Context, store *storage.Store, s Submission, r *prepared) (err error) {
+func (l *Launcher) continued(ctx context.Context, store *storage.Store, s Submission, r *prepared) (err error) {
 	if r.run, err = store.LatestRun(ctx); err != nil {
 		return err
 	}
 	if r.past, err = r.run.Result(ctx); err != nil || r.past != nil {
 		return err
 	}
-	newest, err := r.run.Latest(ctx, d.config.Verify)
+	newest, err := r.run.Latest(ctx, l.config.Verify)
 	if err != nil {
 		return err
 	}
 	for _, skipped := range newest.Skipped {
-		d.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
+		l.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
 	}
 	if newest.Metadata != nil {
 		return core.CheckFit(s.Graph, newest.Metadata, s.AllowNonRestoredState)
 	}
 	info := r.run.Info()
 	if info.RestoredFrom == "" {
-		return d.probe(ctx, store, s.Graph, r.run) // it may have died before it had claimed all places
+		return l.probe(ctx, store, s.Graph, r.run) // it may have died before it had claimed all places
 	}
 	r.allow = r.allow || info.AllowNonRestoredState
-	r.snapshot, err = d.open(ctx, s.Graph, info.RestoredFrom, r.allow)
+	r.snapshot, err = l.open(ctx, s.Graph, info.RestoredFrom, r.allow)
 	return err
 }
 
 // open reads what a new run begins from, and sees whether it fits.
-func (d *Dispatcher) open(ctx context.Context, g *graph.JobGraph, path string, allow bool) (*storage.Snapshot, error) {
-	snap, err := storage.OpenSnapshot(ctx, d.config.Objects, path, d.config.Verify)
+func (l *Launcher) open(ctx context.Context, g *graph.JobGraph, path string, allow bool) (*storage.Snapshot, error) {
+	snap, err := storage.OpenSnapshot(ctx, l.config.Objects, path, l.config.Verify)
 	if err != nil {
 		return nil, err
 	}
 	for _, skipped := range snap.Skipped {
-		d.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
+		l.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
 	}
 	if err := core.CheckFit(g, snap.Metadata, allow); err != nil {
 		return nil, fmt.Errorf("restore from %s: %w", path, err)
@@ -307,7 +308,7 @@ func (d *Dispatcher) open(ctx context.Context, g *graph.JobGraph, path string, a
 
 // probe asks the sinks of a run that begins whether they would mix its results with those of another. A run that is
 // refused and has not led before is withdrawn, so that the one before it can be continued.
-func (d *Dispatcher) probe(ctx context.Context, store *storage.Store, g *graph.JobGraph, run *storage.Run) error {
+func (l *Launcher) probe(ctx context.Context, store *storage.Store, g *graph.JobGraph, run *storage.Run) error {
 	for _, n := range g.Stream.Nodes {
 		if n.Sink == nil || n.Sink.Probe == nil {
 			continue
