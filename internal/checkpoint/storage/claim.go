@@ -52,10 +52,10 @@ func (r *Run) markName(id int64) string { return r.path("chk/" + number(id) + ".
 // newestDecided returns the newest decided-below record and its number; both zero if there is none.
 func (r *Run) newestDecided(ctx context.Context) (d decidedRecord, n int64, err error) {
 	for {
-		if n, err = r.decided.newest(ctx); err != nil || n == 0 {
+		if n, err = r.decided.Newest(ctx); err != nil || n == 0 {
 			return d, n, err
 		}
-		err = r.decided.read(ctx, n, &d)
+		err = r.decided.Read(ctx, n, &d)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return d, n, err
 		}
@@ -64,7 +64,7 @@ func (r *Run) newestDecided(ctx context.Context) (d decidedRecord, n int64, err 
 }
 
 func (r *Run) marker(ctx context.Context, id int64) (m Marker, err error) {
-	err = getRecord(ctx, r.objects, r.markName(id), "mark", &m)
+	err = GetRecord(ctx, r.objects, r.markName(id), "mark", &m)
 	if err == nil && m.ID != id {
 		err = fmt.Errorf("%s: %w: it is the marker of %d", checkpoint.Join(r.objects.Location(), r.markName(id)), checkpoint.ErrCorrupt, m.ID)
 	}

@@ -55,17 +55,17 @@ func (l *Leader) delete(ctx context.Context, d Deletion) error {
 	if d.Below < old.Below {
 		return fmt.Errorf("decided below %d already, not %d", old.Below, d.Below)
 	}
-	won, err := l.decided.append(ctx, n+1, decidedRecord{l.epoch, d.Below, d.Complete})
+	won, err := l.decided.Append(ctx, n+1, decidedRecord{l.epoch, d.Below, d.Complete})
 	if err == nil && !won {
 		err = fmt.Errorf("%w: record %d is another's", ErrDeposed, n+1)
 	}
 	if err != nil {
 		return err
 	}
-	if err := l.decided.prune(ctx, n+1); err != nil {
+	if err := l.decided.Prune(ctx, n+1); err != nil {
 		return err
 	}
-	if err := l.ids.prune(ctx, (d.Below-1)/IDBlock); err != nil {
+	if err := l.ids.Prune(ctx, (d.Below-1)/IDBlock); err != nil {
 		return err
 	}
 	return l.objects.Remove(ctx, names...)

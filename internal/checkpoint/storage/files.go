@@ -219,7 +219,15 @@ func (f *files) Remove(ctx context.Context, names ...string) error {
 
 func (f *files) RemoveDir(ctx context.Context, dir string) error { return f.Remove(ctx, dir) }
 
-// sweepTemporary removes temporary files in dir. Whoever is about to link one of them fails, and is another Leader.
+// SweepTemporary removes what crashes left behind in a directory of o that a new leader has taken over: temporary files,
+// where the medium is one of files. Whoever is about to link one of them fails, and is another leader.
+func SweepTemporary(ctx context.Context, o Objects, dir string) error {
+	if f, ok := o.(*files); ok {
+		return f.sweepTemporary(ctx, dir)
+	}
+	return nil
+}
+
 func (f *files) sweepTemporary(ctx context.Context, dir string) error {
 	names, err := f.fs.ReadDir(f.path(dir))
 	if errors.Is(err, fs.ErrNotExist) {

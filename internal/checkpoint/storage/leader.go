@@ -28,12 +28,12 @@ type EpochInfo struct {
 
 // Epoch returns the newest epoch record, the zero EpochInfo if there is none.
 func (r *Run) Epoch(ctx context.Context) (EpochInfo, error) {
-	n, err := r.epochs.newest(ctx)
+	n, err := r.epochs.Newest(ctx)
 	if err != nil || n == 0 {
 		return EpochInfo{}, err
 	}
 	var rec epochRecord
-	if err := r.epochs.read(ctx, n, &rec); err != nil {
+	if err := r.epochs.Read(ctx, n, &rec); err != nil {
 		return EpochInfo{}, err
 	}
 	return EpochInfo{Epoch: n, Holder: rec.Holder, Beat: rec.Beat}, nil
@@ -43,7 +43,7 @@ func (r *Run) Epoch(ctx context.Context) (EpochInfo, error) {
 // says who it is, for people. Call TakeOver next.
 func (r *Run) Acquire(ctx context.Context, holder string) (*Leader, error) {
 	for {
-		n, err := r.epochs.newest(ctx)
+		n, err := r.epochs.Newest(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("acquire epoch: %w", err)
 		}
@@ -89,7 +89,7 @@ func (l *Leader) Renew(ctx context.Context) error {
 
 // fence returns an error unless the leader's epoch is the highest.
 func (l *Leader) fence(ctx context.Context) error {
-	e, err := l.epochs.newest(ctx)
+	e, err := l.epochs.Newest(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("check epoch %d: %w", l.epoch, err)
@@ -113,13 +113,13 @@ type idsRecord struct {
 
 // ReserveIDs makes the next block of ids the leader's, for good: ids are never handed out again, used or not.
 func (l *Leader) ReserveIDs(ctx context.Context) (Block, error) {
-	n, err := l.ids.newest(ctx)
+	n, err := l.ids.Newest(ctx)
 	if err == nil {
 		err = l.fence(ctx)
 	}
 	won := false
 	if err == nil {
-		won, err = l.ids.append(ctx, n+1, idsRecord{l.epoch})
+		won, err = l.ids.Append(ctx, n+1, idsRecord{l.epoch})
 	}
 	if err == nil && !won {
 		// Only a later leader makes records beside this one, and it does so before anything else.

@@ -49,8 +49,8 @@ func decodeRecord(kind string, b []byte, v any) error {
 	return nil
 }
 
-// getRecord reads one record; the error names the file.
-func getRecord(ctx context.Context, o Objects, name, kind string, v any) error {
+// GetRecord reads one record of a kind into v; the error names the file.
+func GetRecord(ctx context.Context, o Objects, name, kind string, v any) error {
 	b, err := o.Get(ctx, name)
 	if err != nil {
 		return err
@@ -59,6 +59,15 @@ func getRecord(ctx context.Context, o Objects, name, kind string, v any) error {
 		return fmt.Errorf("%s: %w", checkpoint.Join(o.Location(), name), err)
 	}
 	return nil
+}
+
+// PutRecord makes or replaces a single record: for what has one writer and decides nothing.
+func PutRecord(ctx context.Context, o Objects, name, kind string, v any) error {
+	b, err := encodeRecord(kind, v)
+	if err != nil {
+		return err
+	}
+	return o.Put(ctx, name, b)
 }
 
 // createRecord makes a record that carries the epoch of its maker, so that one with the same bytes is the caller's own:
@@ -78,73 +87,12 @@ func createRecord(ctx context.Context, o Objects, name, kind string, v any) (cre
 	return err == nil && bytes.Equal(there, b), err
 }
 
-// recordLog is a directory of numbered records, from 1. Old ones may be removed, but not the newest.
-type recordLog struct {
-	objects   Objects
-	dir, kind string
-}
-
 // number is a name in a log, or of a checkpoint: fixed width, so that names sort as numbers do.
 func number(n int64) string { return fmt.Sprintf("%020d", n) }
 
 func parseNumber(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && n > 0 && number(n) == s
-}
-
-func (l recordLog) name(n int64) string { return l.dir + "/" + number(n) }
-
-// numbers lists the records that are there, ascending.
-func (l recordLog) numbers(ctx context.Context) ([]int64, error) {
-	names, err := l.objects.List(ctx, l.dir)
-	if err != nil {
-		return nil, err
-	}
-	var ns []int64
-	for _, name := range names {
-		if n, ok := parseNumber(name); ok {
-			ns = append(ns, n)
-		}
-	}
-	return ns, nil
-}
-
-// newest returns the number of the newest record, 0 if there is none.
-func (l recordLog) newest(ctx context.Context) (int64, error) {
-	ns, err := l.numbers(ctx)
-	if err != nil || len(ns) == 0 {
-		return 0, err
-	}
-	return ns[len(ns)-1], nil
-}
-
-func (l recordLog) read(ctx context.Context, n int64, v any) error {
-	return getRecord(ctx, l.objects, l.name(n), l.kind, v)
-}
-
-// append makes record n. It counts only if none is newer: one that was removed can be made again by who slept.
-func (l recordLog) append(ctx context.Context, n int64, v any) (won bool, err error) {
-	won, err = createRecord(ctx, l.objects, l.name(n), l.kind, v)
-	if err != nil || !won {
-		return false, err
-	}
-	last, err := l.newest(ctx)
-	return err == nil && last == n, err
-}
-
-// prune removes the records before keep.
-func (l recordLog) prune(ctx context.Context, keep int64) error {
-	ns, err := l.numbers(ctx)
-	if err != nil {
-		return err
-	}
-	var old []string
-	for _, n := range ns {
-		if n < keep {
-			old = append(old, l.name(n))
-		}
-	}
-	return l.objects.Remove(ctx, old...)
 }
 
 // part makes a text fit for a name.

@@ -78,7 +78,7 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 	}
 	var run *Run
 	var info RunInfo
-	err = getRecord(ctx, o, "run", "run", &info)
+	err = GetRecord(ctx, o, "run", "run", &info)
 	switch {
 	case err == nil:
 		run = newRun(o, "", info)

@@ -15,11 +15,11 @@ import (
 // Store is a checkpoint directory: the runs of one job program.
 type Store struct {
 	objects Objects
-	runs    recordLog
+	runs    Log
 }
 
 // NewStore returns the checkpoint directory at o; nothing is read yet.
-func NewStore(o Objects) *Store { return &Store{objects: o, runs: recordLog{o, "runs", "run-of"}} }
+func NewStore(o Objects) *Store { return &Store{objects: o, runs: Log{o, "runs", "run-of"}} }
 
 // RunInfo is what is fixed when a run begins.
 type RunInfo struct {
@@ -64,11 +64,11 @@ func (s *Store) NewRun(ctx context.Context, info RunInfo) (*Run, error) {
 // setLatest makes a run the one that LatestRun returns; an empty job id is that of none.
 func (s *Store) setLatest(ctx context.Context, jobID string) error {
 	for {
-		n, err := s.runs.newest(ctx)
+		n, err := s.runs.Newest(ctx)
 		if err != nil {
 			return err
 		}
-		if won, err := s.runs.append(ctx, n+1, runRef{jobID}); won || err != nil {
+		if won, err := s.runs.Append(ctx, n+1, runRef{jobID}); won || err != nil {
 			return err
 		}
 	}
@@ -76,14 +76,14 @@ func (s *Store) setLatest(ctx context.Context, jobID string) error {
 
 // Withdraw takes back a run that must not start, if it is the latest: LatestRun returns the one before again.
 func (s *Store) Withdraw(ctx context.Context, r *Run) error {
-	ns, err := s.runs.numbers(ctx)
+	ns, err := s.runs.Numbers(ctx)
 	if err != nil {
 		return err
 	}
 	before := ""
 	for i := len(ns) - 1; i >= 0; i-- {
 		var ref runRef
-		if err := s.runs.read(ctx, ns[i], &ref); err != nil {
+		if err := s.runs.Read(ctx, ns[i], &ref); err != nil {
 			return err
 		}
 		if ref.JobID != r.info.JobID {
@@ -102,7 +102,7 @@ func (s *Store) Withdraw(ctx context.Context, r *Run) error {
 
 // LatestRun returns the run that began last; the error is ErrNoRun if there is none.
 func (s *Store) LatestRun(ctx context.Context) (*Run, error) {
-	n, err := s.runs.newest(ctx)
+	n, err := s.runs.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *Store) LatestRun(ctx context.Context) (*Run, error) {
 		return nil, fmt.Errorf("%s: %w", s.objects.Location(), ErrNoRun)
 	}
 	var ref runRef
-	if err := s.runs.read(ctx, n, &ref); err != nil {
+	if err := s.runs.Read(ctx, n, &ref); err != nil {
 		return nil, err
 	}
 	if ref.JobID == "" {
@@ -122,7 +122,7 @@ func (s *Store) LatestRun(ctx context.Context) (*Run, error) {
 // Run returns the run of a job.
 func (s *Store) Run(ctx context.Context, jobID string) (*Run, error) {
 	var info RunInfo
-	err := getRecord(ctx, s.objects, jobID+"/run", "run", &info)
+	err := GetRecord(ctx, s.objects, jobID+"/run", "run", &info)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("run %s: %w: %w", jobID, ErrNoRun, err)
 	}
@@ -136,9 +136,9 @@ func (s *Store) run(info RunInfo) *Run { return newRun(s.objects, info.JobID, in
 
 func newRun(o Objects, dir string, info RunInfo) *Run {
 	r := &Run{objects: o, dir: dir, info: info}
-	r.epochs = recordLog{o, r.path("epoch"), "epoch"}
-	r.ids = recordLog{o, r.path("ids"), "ids"}
-	r.decided = recordLog{o, r.path("decided"), "decided"}
+	r.epochs = Log{o, r.path("epoch"), "epoch"}
+	r.ids = Log{o, r.path("ids"), "ids"}
+	r.decided = Log{o, r.path("decided"), "decided"}
 	return r
 }
 
@@ -147,7 +147,7 @@ type Run struct {
 	objects              Objects
 	dir                  string
 	info                 RunInfo
-	epochs, ids, decided recordLog
+	epochs, ids, decided Log
 }
 
 // Info is what was fixed when the run began.
@@ -196,7 +196,7 @@ type Result struct {
 // Result returns how the job ended, or nil if it hasn't.
 func (r *Run) Result(ctx context.Context) (*Result, error) {
 	var res Result
-	err := getRecord(ctx, r.objects, r.path("result"), "result", &res)
+	err := GetRecord(ctx, r.objects, r.path("result"), "result", &res)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -40,12 +40,12 @@ func (l *Leader) takeOver(ctx context.Context) (*Takeover, error) {
 	// First the log of ids is closed to earlier leaders: what they reserved is below this block.
 	var t Takeover
 	for won := false; !won; {
-		n, err := l.ids.newest(ctx)
+		n, err := l.ids.Newest(ctx)
 		if err == nil {
 			err = l.fence(ctx)
 		}
 		if err == nil {
-			won, err = l.ids.append(ctx, n+1, idsRecord{l.epoch})
+			won, err = l.ids.Append(ctx, n+1, idsRecord{l.epoch})
 		}
 		if err != nil {
 			return nil, err
@@ -62,14 +62,14 @@ func (l *Leader) takeOver(ctx context.Context) (*Takeover, error) {
 		}
 		t.Complete, err = l.decideBelow(ctx, decided, &t)
 		if err == nil {
-			won, err = l.decided.append(ctx, n+1, decidedRecord{l.epoch, t.IDs.First, t.Complete})
+			won, err = l.decided.Append(ctx, n+1, decidedRecord{l.epoch, t.IDs.First, t.Complete})
 		}
 		// Not won, or a marker that vanished: an earlier leader was deleting just now. Look again.
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		if won {
-			err = l.decided.prune(ctx, n+1)
+			err = l.decided.Prune(ctx, n+1)
 		}
 		if won && err != nil {
 			return nil, err
@@ -119,11 +119,9 @@ func (l *Leader) decideBelow(ctx context.Context, decided decidedRecord, t *Take
 // sweep removes the garbage below an id that all below is decided of: what isn't complete has neither marker nor
 // metadata nor state. If the metadata of a complete one can't be read, state files stay: it may need them.
 func (l *Leader) sweep(ctx context.Context, below int64, complete []int64) error {
-	if f, ok := l.objects.(*files); ok {
-		for _, dir := range []string{"epoch", "ids", "chk", "decided"} {
-			if err := f.sweepTemporary(ctx, l.path(dir)); err != nil {
-				return err
-			}
+	for _, dir := range []string{"epoch", "ids", "chk", "decided"} {
+		if err := SweepTemporary(ctx, l.objects, l.path(dir)); err != nil {
+			return err
 		}
 	}
 	names, err := l.objects.List(ctx, l.path("chk"))
@@ -141,7 +139,7 @@ func (l *Leader) sweep(ctx context.Context, below int64, complete []int64) error
 	if err != nil {
 		return err
 	}
-	if err := l.ids.prune(ctx, (below-1)/IDBlock); err != nil {
+	if err := l.ids.Prune(ctx, (below-1)/IDBlock); err != nil {
 		return err
 	}
 	return l.objects.Remove(ctx, append(garbage, states...)...)
