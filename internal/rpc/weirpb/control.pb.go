@@ -136,6 +136,8 @@ type Envelope struct {
 	//	*Envelope_ExecutorSlots
 	//	*Envelope_WorkerRequest
 	//	*Envelope_WorkerReply
+	//	*Envelope_JobSetupRequest
+	//	*Envelope_JobSetup
 	//	*Envelope_JobRequest
 	//	*Envelope_JobReply
 	//	*Envelope_JobSummary
@@ -430,6 +432,24 @@ func (x *Envelope) GetWorkerReply() *WorkerReply {
 	return nil
 }
 
+func (x *Envelope) GetJobSetupRequest() *JobSetupRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_JobSetupRequest); ok {
+			return x.JobSetupRequest
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetJobSetup() *JobSetup {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_JobSetup); ok {
+			return x.JobSetup
+		}
+	}
+	return nil
+}
+
 func (x *Envelope) GetJobRequest() *JobRequest {
 	if x != nil {
 		if x, ok := x.Body.(*Envelope_JobRequest); ok {
@@ -561,6 +581,15 @@ type Envelope_WorkerReply struct {
 	WorkerReply *WorkerReply `protobuf:"bytes,46,opt,name=worker_reply,json=workerReply,proto3,oneof"`
 }
 
+type Envelope_JobSetupRequest struct {
+	// TaskManager to Dispatcher, and back.
+	JobSetupRequest *JobSetupRequest `protobuf:"bytes,47,opt,name=job_setup_request,json=jobSetupRequest,proto3,oneof"`
+}
+
+type Envelope_JobSetup struct {
+	JobSetup *JobSetup `protobuf:"bytes,48,opt,name=job_setup,json=jobSetup,proto3,oneof"`
+}
+
 type Envelope_JobRequest struct {
 	// Dispatcher to the JobMaster process of a job, and back.
 	JobRequest *JobRequest `protobuf:"bytes,50,opt,name=job_request,json=jobRequest,proto3,oneof"`
@@ -619,6 +648,10 @@ func (*Envelope_ExecutorSlots) isEnvelope_Body() {}
 func (*Envelope_WorkerRequest) isEnvelope_Body() {}
 
 func (*Envelope_WorkerReply) isEnvelope_Body() {}
+
+func (*Envelope_JobSetupRequest) isEnvelope_Body() {}
+
+func (*Envelope_JobSetup) isEnvelope_Body() {}
 
 func (*Envelope_JobRequest) isEnvelope_Body() {}
 
@@ -2645,6 +2678,123 @@ func (x *ExecutorSlots) GetAllocations() []string {
 	return nil
 }
 
+// JobSetupRequest asks the Dispatcher for what a TaskManager needs to start the executor of a job. It is repeated with each
+// heartbeat until it is answered.
+type JobSetupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSetupRequest) Reset() {
+	*x = JobSetupRequest{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSetupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSetupRequest) ProtoMessage() {}
+
+func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
+func (*JobSetupRequest) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *JobSetupRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+// JobSetup answers it. error is set where the Dispatcher does not know the job, and the rest is empty then.
+type JobSetup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// artifact is the sha256 of the program in hexadecimal digits.
+	Artifact string `protobuf:"bytes,2,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// spec has all that is the same for each executor of the job: the TaskManager adds the rest.
+	Spec          *RoleSpec `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
+	Error         string    `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSetup) Reset() {
+	*x = JobSetup{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSetup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSetup) ProtoMessage() {}
+
+func (x *JobSetup) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
+func (*JobSetup) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *JobSetup) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobSetup) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *JobSetup) GetSpec() *RoleSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *JobSetup) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // WorkerRequest asks a TaskManager for something that is no part of running jobs; the reply carries its number. A request
 // that is lost is not repeated: who asks gives up after a time.
 type WorkerRequest struct {
@@ -2663,7 +2813,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2825,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +2838,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -2778,7 +2928,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2940,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2953,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -2818,7 +2968,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2830,7 +2980,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2843,7 +2993,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadLog) GetName() string {
@@ -2875,7 +3025,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3037,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3050,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 type Drain struct {
@@ -2911,7 +3061,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2923,7 +3073,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2936,7 +3086,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 type WorkerReply struct {
@@ -2956,7 +3106,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3118,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3131,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3044,7 +3194,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3206,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +3219,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LogFile) GetName() string {
@@ -3111,7 +3261,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3273,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3286,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3241,7 +3391,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3403,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3416,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3283,7 +3433,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3445,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3458,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3348,7 +3498,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3360,7 +3510,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3373,7 +3523,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3391,7 +3541,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +3553,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +3566,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 type DescribeJob struct {
@@ -3427,7 +3577,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3589,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3602,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3470,7 +3620,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3482,7 +3632,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3495,7 +3645,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -3558,7 +3708,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3720,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3733,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -3678,7 +3828,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3690,7 +3840,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3703,7 +3853,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JobResult) GetState() string {
@@ -3738,7 +3888,7 @@ var File_internal_rpc_weirpb_control_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
-	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\"\xde\x0e\n" +
+	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xda\x0f\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -3770,7 +3920,9 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\rexecutor_lost\x18) \x01(\v2\x16.weir.rpc.ExecutorLostH\x00R\fexecutorLost\x12@\n" +
 	"\x0eexecutor_slots\x18* \x01(\v2\x17.weir.rpc.ExecutorSlotsH\x00R\rexecutorSlots\x12@\n" +
 	"\x0eworker_request\x18- \x01(\v2\x17.weir.rpc.WorkerRequestH\x00R\rworkerRequest\x12:\n" +
-	"\fworker_reply\x18. \x01(\v2\x15.weir.rpc.WorkerReplyH\x00R\vworkerReply\x127\n" +
+	"\fworker_reply\x18. \x01(\v2\x15.weir.rpc.WorkerReplyH\x00R\vworkerReply\x12G\n" +
+	"\x11job_setup_request\x18/ \x01(\v2\x19.weir.rpc.JobSetupRequestH\x00R\x0fjobSetupRequest\x121\n" +
+	"\tjob_setup\x180 \x01(\v2\x12.weir.rpc.JobSetupH\x00R\bjobSetup\x127\n" +
 	"\vjob_request\x182 \x01(\v2\x14.weir.rpc.JobRequestH\x00R\n" +
 	"jobRequest\x121\n" +
 	"\tjob_reply\x183 \x01(\v2\x12.weir.rpc.JobReplyH\x00R\bjobReply\x127\n" +
@@ -3947,7 +4099,14 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12)\n" +
 	"\x04kind\x18\x05 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\"1\n" +
 	"\rExecutorSlots\x12 \n" +
-	"\vallocations\x18\x01 \x03(\tR\vallocations\"\xf4\x01\n" +
+	"\vallocations\x18\x01 \x03(\tR\vallocations\"(\n" +
+	"\x0fJobSetupRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"{\n" +
+	"\bJobSetup\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1a\n" +
+	"\bartifact\x18\x02 \x01(\tR\bartifact\x12&\n" +
+	"\x04spec\x18\x03 \x01(\v2\x12.weir.rpc.RoleSpecR\x04spec\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"\xf4\x01\n" +
 	"\rWorkerRequest\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x121\n" +
 	"\tlist_logs\x18\x02 \x01(\v2\x12.weir.rpc.ListLogsH\x00R\blistLogs\x12.\n" +
@@ -4055,7 +4214,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4087,27 +4246,30 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*PeerLost)(nil),              // 27: weir.rpc.PeerLost
 	(*ExecutorLost)(nil),          // 28: weir.rpc.ExecutorLost
 	(*ExecutorSlots)(nil),         // 29: weir.rpc.ExecutorSlots
-	(*WorkerRequest)(nil),         // 30: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 31: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 32: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 33: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 34: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 35: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 36: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 37: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 38: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 39: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 40: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 41: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 42: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 43: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 44: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 45: weir.rpc.JobResult
-	nil,                           // 46: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 47: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 48: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 49: weir.rpc.TaskMetrics
-	(*JobDetail)(nil),             // 50: weir.rpc.JobDetail
+	(*JobSetupRequest)(nil),       // 30: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 31: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 32: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 33: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 34: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 35: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 36: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 37: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 38: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 39: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 40: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 41: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 42: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 43: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 44: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 45: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 46: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 47: weir.rpc.JobResult
+	nil,                           // 48: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 49: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 50: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 51: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 52: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 53: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
@@ -4131,45 +4293,48 @@ var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	27, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
 	28, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
 	29, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	30, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	35, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	37, // 23: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	43, // 24: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	44, // 25: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
-	3,  // 26: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	46, // 27: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
-	5,  // 28: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
-	5,  // 29: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
-	11, // 30: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
-	12, // 31: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
-	15, // 32: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 33: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	48, // 34: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	49, // 35: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	15, // 36: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	17, // 37: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	18, // 38: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	24, // 39: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	25, // 40: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	48, // 41: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	31, // 42: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	32, // 43: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	33, // 44: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	34, // 45: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	36, // 46: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	38, // 47: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	39, // 48: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	40, // 49: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	41, // 50: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	42, // 51: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	50, // 52: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	47, // 53: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	45, // 54: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	32, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	37, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	30, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	31, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	39, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	45, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	46, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	3,  // 28: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
+	48, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	5,  // 30: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
+	5,  // 31: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
+	11, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
+	12, // 33: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
+	15, // 34: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 35: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	50, // 36: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	51, // 37: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	15, // 38: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	17, // 39: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	18, // 40: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	24, // 41: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	25, // 42: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	50, // 43: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	52, // 44: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	33, // 45: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	34, // 46: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	35, // 47: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	36, // 48: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	38, // 49: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	40, // 50: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	41, // 51: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	42, // 52: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	43, // 53: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	44, // 54: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	53, // 55: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	49, // 56: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	47, // 57: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4178,6 +4343,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		return
 	}
 	file_internal_rpc_weirpb_detail_proto_init()
+	file_internal_rpc_weirpb_spec_proto_init()
 	file_internal_rpc_weirpb_control_proto_msgTypes[0].OneofWrappers = []any{
 		(*Envelope_TaskManagerReport)(nil),
 		(*Envelope_AllocateSlots)(nil),
@@ -4202,17 +4368,19 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_ExecutorSlots)(nil),
 		(*Envelope_WorkerRequest)(nil),
 		(*Envelope_WorkerReply)(nil),
+		(*Envelope_JobSetupRequest)(nil),
+		(*Envelope_JobSetup)(nil),
 		(*Envelope_JobRequest)(nil),
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[29].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[31].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[36].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[38].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4225,7 +4393,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,59 +26,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type Role int32
-
-const (
-	Role_ROLE_UNSPECIFIED Role = 0
-	// DESCRIBE runs build for each job of the program and says what graph it describes; nothing runs.
-	Role_ROLE_DESCRIBE   Role = 1
-	Role_ROLE_JOB_MASTER Role = 2
-	Role_ROLE_EXECUTOR   Role = 3
-)
-
-// Enum value maps for Role.
-var (
-	Role_name = map[int32]string{
-		0: "ROLE_UNSPECIFIED",
-		1: "ROLE_DESCRIBE",
-		2: "ROLE_JOB_MASTER",
-		3: "ROLE_EXECUTOR",
-	}
-	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED": 0,
-		"ROLE_DESCRIBE":    1,
-		"ROLE_JOB_MASTER":  2,
-		"ROLE_EXECUTOR":    3,
-	}
-)
-
-func (x Role) Enum() *Role {
-	p := new(Role)
-	*p = x
-	return p
-}
-
-func (x Role) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_internal_rpc_weirpb_role_proto_enumTypes[0].Descriptor()
-}
-
-func (Role) Type() protoreflect.EnumType {
-	return &file_internal_rpc_weirpb_role_proto_enumTypes[0]
-}
-
-func (x Role) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Role.Descriptor instead.
-func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{0}
-}
-
 // Frame is one message of a connection.
 type Frame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -522,361 +469,6 @@ func (x *Refused) GetLeader() string {
 	return ""
 }
 
-// RoleSpec tells a process of a job program what it is to be.
-type RoleSpec struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// protocol_min and protocol_max are what the parent speaks.
-	ProtocolMin uint32 `protobuf:"varint,1,opt,name=protocol_min,json=protocolMin,proto3" json:"protocol_min,omitempty"`
-	ProtocolMax uint32 `protobuf:"varint,2,opt,name=protocol_max,json=protocolMax,proto3" json:"protocol_max,omitempty"`
-	Role        Role   `protobuf:"varint,3,opt,name=role,proto3,enum=weir.rpc.Role" json:"role,omitempty"`
-	JobId       string `protobuf:"bytes,4,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// job is the name under which the program knows the job; empty where it has one only.
-	Job string `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
-	// name replaces the job's name for people, if not empty.
-	Name string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
-	// arguments are the job's own; dir is the directory against which its relative paths resolve.
-	Arguments []string `protobuf:"bytes,7,rep,name=arguments,proto3" json:"arguments,omitempty"`
-	Dir       string   `protobuf:"bytes,8,opt,name=dir,proto3" json:"dir,omitempty"`
-	// settings are the configuration by key: what the cluster and the submission set.
-	Settings map[string]string `protobuf:"bytes,9,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// reject_relative_paths refuses paths that depend on dir, as application mode does.
-	RejectRelativePaths bool           `protobuf:"varint,10,opt,name=reject_relative_paths,json=rejectRelativePaths,proto3" json:"reject_relative_paths,omitempty"`
-	JobMaster           *JobMasterSpec `protobuf:"bytes,11,opt,name=job_master,json=jobMaster,proto3" json:"job_master,omitempty"`
-	Executor            *ExecutorSpec  `protobuf:"bytes,12,opt,name=executor,proto3" json:"executor,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *RoleSpec) Reset() {
-	*x = RoleSpec{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RoleSpec) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RoleSpec) ProtoMessage() {}
-
-func (x *RoleSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RoleSpec.ProtoReflect.Descriptor instead.
-func (*RoleSpec) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *RoleSpec) GetProtocolMin() uint32 {
-	if x != nil {
-		return x.ProtocolMin
-	}
-	return 0
-}
-
-func (x *RoleSpec) GetProtocolMax() uint32 {
-	if x != nil {
-		return x.ProtocolMax
-	}
-	return 0
-}
-
-func (x *RoleSpec) GetRole() Role {
-	if x != nil {
-		return x.Role
-	}
-	return Role_ROLE_UNSPECIFIED
-}
-
-func (x *RoleSpec) GetJobId() string {
-	if x != nil {
-		return x.JobId
-	}
-	return ""
-}
-
-func (x *RoleSpec) GetJob() string {
-	if x != nil {
-		return x.Job
-	}
-	return ""
-}
-
-func (x *RoleSpec) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *RoleSpec) GetArguments() []string {
-	if x != nil {
-		return x.Arguments
-	}
-	return nil
-}
-
-func (x *RoleSpec) GetDir() string {
-	if x != nil {
-		return x.Dir
-	}
-	return ""
-}
-
-func (x *RoleSpec) GetSettings() map[string]string {
-	if x != nil {
-		return x.Settings
-	}
-	return nil
-}
-
-func (x *RoleSpec) GetRejectRelativePaths() bool {
-	if x != nil {
-		return x.RejectRelativePaths
-	}
-	return false
-}
-
-func (x *RoleSpec) GetJobMaster() *JobMasterSpec {
-	if x != nil {
-		return x.JobMaster
-	}
-	return nil
-}
-
-func (x *RoleSpec) GetExecutor() *ExecutorSpec {
-	if x != nil {
-		return x.Executor
-	}
-	return nil
-}
-
-type JobMasterSpec struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// resource_manager is its endpoint, dispatcher the one that requests come from and summaries go to.
-	ResourceManager string `protobuf:"bytes,1,opt,name=resource_manager,json=resourceManager,proto3" json:"resource_manager,omitempty"`
-	Dispatcher      string `protobuf:"bytes,2,opt,name=dispatcher,proto3" json:"dispatcher,omitempty"`
-	// checkpoint_dir is the absolute directory of checkpoints unless the job's code sets its own.
-	CheckpointDir string `protobuf:"bytes,3,opt,name=checkpoint_dir,json=checkpointDir,proto3" json:"checkpoint_dir,omitempty"`
-	// restore is empty or the path of what a new run begins from.
-	Restore               string `protobuf:"bytes,4,opt,name=restore,proto3" json:"restore,omitempty"`
-	AllowNonRestoredState bool   `protobuf:"varint,5,opt,name=allow_non_restored_state,json=allowNonRestoredState,proto3" json:"allow_non_restored_state,omitempty"`
-	// resume tells that the run was started by a JobMaster before: it goes on, or begins if that one died before it began.
-	Resume bool `protobuf:"varint,6,opt,name=resume,proto3" json:"resume,omitempty"`
-	// described is what the client described; where it is set, the graph must be the same here.
-	Described     *JobDescription `protobuf:"bytes,7,opt,name=described,proto3" json:"described,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *JobMasterSpec) Reset() {
-	*x = JobMasterSpec{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *JobMasterSpec) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*JobMasterSpec) ProtoMessage() {}
-
-func (x *JobMasterSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use JobMasterSpec.ProtoReflect.Descriptor instead.
-func (*JobMasterSpec) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *JobMasterSpec) GetResourceManager() string {
-	if x != nil {
-		return x.ResourceManager
-	}
-	return ""
-}
-
-func (x *JobMasterSpec) GetDispatcher() string {
-	if x != nil {
-		return x.Dispatcher
-	}
-	return ""
-}
-
-func (x *JobMasterSpec) GetCheckpointDir() string {
-	if x != nil {
-		return x.CheckpointDir
-	}
-	return ""
-}
-
-func (x *JobMasterSpec) GetRestore() string {
-	if x != nil {
-		return x.Restore
-	}
-	return ""
-}
-
-func (x *JobMasterSpec) GetAllowNonRestoredState() bool {
-	if x != nil {
-		return x.AllowNonRestoredState
-	}
-	return false
-}
-
-func (x *JobMasterSpec) GetResume() bool {
-	if x != nil {
-		return x.Resume
-	}
-	return false
-}
-
-func (x *JobMasterSpec) GetDescribed() *JobDescription {
-	if x != nil {
-		return x.Described
-	}
-	return nil
-}
-
-type ExecutorSpec struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	TaskManager string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
-	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// host_id is the same for all processes that can share unix sockets.
-	HostId string `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
-	// socket is the path of the unix socket to listen on, listen the TCP address, host what others reach it by.
-	Socket          string `protobuf:"bytes,4,opt,name=socket,proto3" json:"socket,omitempty"`
-	Listen          string `protobuf:"bytes,5,opt,name=listen,proto3" json:"listen,omitempty"`
-	Host            string `protobuf:"bytes,6,opt,name=host,proto3" json:"host,omitempty"`
-	MemoryBytes     int64  `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	Slots           int32  `protobuf:"varint,8,opt,name=slots,proto3" json:"slots,omitempty"`
-	HeartbeatMillis int64  `protobuf:"varint,9,opt,name=heartbeat_millis,json=heartbeatMillis,proto3" json:"heartbeat_millis,omitempty"`
-	// fingerprint is that of the graph that the JobMaster runs.
-	Fingerprint   uint64 `protobuf:"varint,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExecutorSpec) Reset() {
-	*x = ExecutorSpec{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExecutorSpec) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExecutorSpec) ProtoMessage() {}
-
-func (x *ExecutorSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExecutorSpec.ProtoReflect.Descriptor instead.
-func (*ExecutorSpec) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *ExecutorSpec) GetTaskManager() string {
-	if x != nil {
-		return x.TaskManager
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetIncarnation() string {
-	if x != nil {
-		return x.Incarnation
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetHostId() string {
-	if x != nil {
-		return x.HostId
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetSocket() string {
-	if x != nil {
-		return x.Socket
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetListen() string {
-	if x != nil {
-		return x.Listen
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetHost() string {
-	if x != nil {
-		return x.Host
-	}
-	return ""
-}
-
-func (x *ExecutorSpec) GetMemoryBytes() int64 {
-	if x != nil {
-		return x.MemoryBytes
-	}
-	return 0
-}
-
-func (x *ExecutorSpec) GetSlots() int32 {
-	if x != nil {
-		return x.Slots
-	}
-	return 0
-}
-
-func (x *ExecutorSpec) GetHeartbeatMillis() int64 {
-	if x != nil {
-		return x.HeartbeatMillis
-	}
-	return 0
-}
-
-func (x *ExecutorSpec) GetFingerprint() uint64 {
-	if x != nil {
-		return x.Fingerprint
-	}
-	return 0
-}
-
 // RoleReady tells that the child has taken on its role.
 type RoleReady struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -889,7 +481,7 @@ type RoleReady struct {
 
 func (x *RoleReady) Reset() {
 	*x = RoleReady{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +493,7 @@ func (x *RoleReady) String() string {
 func (*RoleReady) ProtoMessage() {}
 
 func (x *RoleReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +506,7 @@ func (x *RoleReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleReady.ProtoReflect.Descriptor instead.
 func (*RoleReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{8}
+	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RoleReady) GetProtocol() uint32 {
@@ -949,7 +541,7 @@ type RoleFailed struct {
 
 func (x *RoleFailed) Reset() {
 	*x = RoleFailed{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +553,7 @@ func (x *RoleFailed) String() string {
 func (*RoleFailed) ProtoMessage() {}
 
 func (x *RoleFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +566,7 @@ func (x *RoleFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleFailed.ProtoReflect.Descriptor instead.
 func (*RoleFailed) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{9}
+	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RoleFailed) GetError() string {
@@ -1002,7 +594,7 @@ type Description struct {
 
 func (x *Description) Reset() {
 	*x = Description{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +606,7 @@ func (x *Description) String() string {
 func (*Description) ProtoMessage() {}
 
 func (x *Description) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +619,7 @@ func (x *Description) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Description.ProtoReflect.Descriptor instead.
 func (*Description) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Description) GetJobs() []*JobDescription {
@@ -1044,132 +636,11 @@ func (x *Description) GetVersion() string {
 	return ""
 }
 
-type JobDescription struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// job is the name under which the program knows the job, name the one for people.
-	Job         string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Name        string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Fingerprint uint64 `protobuf:"varint,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	// steps are the texts that the fingerprint is made of.
-	Steps []string `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
-	// plan is the plan as JSON in Flink's form.
-	Plan        []byte `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
-	SlotsNeeded int32  `protobuf:"varint,6,opt,name=slots_needed,json=slotsNeeded,proto3" json:"slots_needed,omitempty"`
-	Parallelism int32  `protobuf:"varint,7,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
-	// error is why build failed; the rest is empty then. help is the text of --help.
-	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
-	Help  string `protobuf:"bytes,9,opt,name=help,proto3" json:"help,omitempty"`
-	// directories are absolute directories that every Worker has to reach.
-	Directories   []string `protobuf:"bytes,10,rep,name=directories,proto3" json:"directories,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *JobDescription) Reset() {
-	*x = JobDescription{}
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *JobDescription) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*JobDescription) ProtoMessage() {}
-
-func (x *JobDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_role_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use JobDescription.ProtoReflect.Descriptor instead.
-func (*JobDescription) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_role_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *JobDescription) GetJob() string {
-	if x != nil {
-		return x.Job
-	}
-	return ""
-}
-
-func (x *JobDescription) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *JobDescription) GetFingerprint() uint64 {
-	if x != nil {
-		return x.Fingerprint
-	}
-	return 0
-}
-
-func (x *JobDescription) GetSteps() []string {
-	if x != nil {
-		return x.Steps
-	}
-	return nil
-}
-
-func (x *JobDescription) GetPlan() []byte {
-	if x != nil {
-		return x.Plan
-	}
-	return nil
-}
-
-func (x *JobDescription) GetSlotsNeeded() int32 {
-	if x != nil {
-		return x.SlotsNeeded
-	}
-	return 0
-}
-
-func (x *JobDescription) GetParallelism() int32 {
-	if x != nil {
-		return x.Parallelism
-	}
-	return 0
-}
-
-func (x *JobDescription) GetError() string {
-	if x != nil {
-		return x.Error
-	}
-	return ""
-}
-
-func (x *JobDescription) GetHelp() string {
-	if x != nil {
-		return x.Help
-	}
-	return ""
-}
-
-func (x *JobDescription) GetDirectories() []string {
-	if x != nil {
-		return x.Directories
-	}
-	return nil
-}
-
 var File_internal_rpc_weirpb_role_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_role_proto_rawDesc = "" +
 	"\n" +
-	"\x1einternal/rpc/weirpb/role.proto\x12\bweir.rpc\x1a!internal/rpc/weirpb/control.proto\x1a internal/rpc/weirpb/detail.proto\"\xb3\x03\n" +
+	"\x1einternal/rpc/weirpb/role.proto\x12\bweir.rpc\x1a!internal/rpc/weirpb/control.proto\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xb3\x03\n" +
 	"\x05Frame\x12(\n" +
 	"\x04spec\x18\x01 \x01(\v2\x12.weir.rpc.RoleSpecH\x00R\x04spec\x12+\n" +
 	"\x05ready\x18\x02 \x01(\v2\x13.weir.rpc.RoleReadyH\x00R\x05ready\x12.\n" +
@@ -1198,47 +669,7 @@ const file_internal_rpc_weirpb_role_proto_rawDesc = "" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\"9\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xfc\x03\n" +
-	"\bRoleSpec\x12!\n" +
-	"\fprotocol_min\x18\x01 \x01(\rR\vprotocolMin\x12!\n" +
-	"\fprotocol_max\x18\x02 \x01(\rR\vprotocolMax\x12\"\n" +
-	"\x04role\x18\x03 \x01(\x0e2\x0e.weir.rpc.RoleR\x04role\x12\x15\n" +
-	"\x06job_id\x18\x04 \x01(\tR\x05jobId\x12\x10\n" +
-	"\x03job\x18\x05 \x01(\tR\x03job\x12\x12\n" +
-	"\x04name\x18\x06 \x01(\tR\x04name\x12\x1c\n" +
-	"\targuments\x18\a \x03(\tR\targuments\x12\x10\n" +
-	"\x03dir\x18\b \x01(\tR\x03dir\x12<\n" +
-	"\bsettings\x18\t \x03(\v2 .weir.rpc.RoleSpec.SettingsEntryR\bsettings\x122\n" +
-	"\x15reject_relative_paths\x18\n" +
-	" \x01(\bR\x13rejectRelativePaths\x126\n" +
-	"\n" +
-	"job_master\x18\v \x01(\v2\x17.weir.rpc.JobMasterSpecR\tjobMaster\x122\n" +
-	"\bexecutor\x18\f \x01(\v2\x16.weir.rpc.ExecutorSpecR\bexecutor\x1a;\n" +
-	"\rSettingsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x02\n" +
-	"\rJobMasterSpec\x12)\n" +
-	"\x10resource_manager\x18\x01 \x01(\tR\x0fresourceManager\x12\x1e\n" +
-	"\n" +
-	"dispatcher\x18\x02 \x01(\tR\n" +
-	"dispatcher\x12%\n" +
-	"\x0echeckpoint_dir\x18\x03 \x01(\tR\rcheckpointDir\x12\x18\n" +
-	"\arestore\x18\x04 \x01(\tR\arestore\x127\n" +
-	"\x18allow_non_restored_state\x18\x05 \x01(\bR\x15allowNonRestoredState\x12\x16\n" +
-	"\x06resume\x18\x06 \x01(\bR\x06resume\x126\n" +
-	"\tdescribed\x18\a \x01(\v2\x18.weir.rpc.JobDescriptionR\tdescribed\"\xb6\x02\n" +
-	"\fExecutorSpec\x12!\n" +
-	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x17\n" +
-	"\ahost_id\x18\x03 \x01(\tR\x06hostId\x12\x16\n" +
-	"\x06socket\x18\x04 \x01(\tR\x06socket\x12\x16\n" +
-	"\x06listen\x18\x05 \x01(\tR\x06listen\x12\x12\n" +
-	"\x04host\x18\x06 \x01(\tR\x04host\x12!\n" +
-	"\fmemory_bytes\x18\a \x01(\x03R\vmemoryBytes\x12\x14\n" +
-	"\x05slots\x18\b \x01(\x05R\x05slots\x12)\n" +
-	"\x10heartbeat_millis\x18\t \x01(\x03R\x0fheartbeatMillis\x12 \n" +
-	"\vfingerprint\x18\n" +
-	" \x01(\x04R\vfingerprint\"m\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"m\n" +
 	"\tRoleReady\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12*\n" +
@@ -1249,24 +680,7 @@ const file_internal_rpc_weirpb_role_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\"U\n" +
 	"\vDescription\x12,\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x18.weir.rpc.JobDescriptionR\x04jobs\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"\x93\x02\n" +
-	"\x0eJobDescription\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
-	"\vfingerprint\x18\x03 \x01(\x04R\vfingerprint\x12\x14\n" +
-	"\x05steps\x18\x04 \x03(\tR\x05steps\x12\x12\n" +
-	"\x04plan\x18\x05 \x01(\fR\x04plan\x12!\n" +
-	"\fslots_needed\x18\x06 \x01(\x05R\vslotsNeeded\x12 \n" +
-	"\vparallelism\x18\a \x01(\x05R\vparallelism\x12\x14\n" +
-	"\x05error\x18\b \x01(\tR\x05error\x12\x12\n" +
-	"\x04help\x18\t \x01(\tR\x04help\x12 \n" +
-	"\vdirectories\x18\n" +
-	" \x03(\tR\vdirectories*W\n" +
-	"\x04Role\x12\x14\n" +
-	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
-	"\rROLE_DESCRIBE\x10\x01\x12\x13\n" +
-	"\x0fROLE_JOB_MASTER\x10\x02\x12\x11\n" +
-	"\rROLE_EXECUTOR\x10\x03B1Z/github.com/weir-stream/weir/internal/rpc/weirpbb\x06proto3"
+	"\aversion\x18\x02 \x01(\tR\aversionB1Z/github.com/weir-stream/weir/internal/rpc/weirpbb\x06proto3"
 
 var (
 	file_internal_rpc_weirpb_role_proto_rawDescOnce sync.Once
@@ -1280,49 +694,39 @@ func file_internal_rpc_weirpb_role_proto_rawDescGZIP() []byte {
 	return file_internal_rpc_weirpb_role_proto_rawDescData
 }
 
-var file_internal_rpc_weirpb_role_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_role_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_internal_rpc_weirpb_role_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_internal_rpc_weirpb_role_proto_goTypes = []any{
-	(Role)(0),              // 0: weir.rpc.Role
-	(*Frame)(nil),          // 1: weir.rpc.Frame
-	(*Names)(nil),          // 2: weir.rpc.Names
-	(*Hello)(nil),          // 3: weir.rpc.Hello
-	(*Welcome)(nil),        // 4: weir.rpc.Welcome
-	(*Refused)(nil),        // 5: weir.rpc.Refused
-	(*RoleSpec)(nil),       // 6: weir.rpc.RoleSpec
-	(*JobMasterSpec)(nil),  // 7: weir.rpc.JobMasterSpec
-	(*ExecutorSpec)(nil),   // 8: weir.rpc.ExecutorSpec
-	(*RoleReady)(nil),      // 9: weir.rpc.RoleReady
-	(*RoleFailed)(nil),     // 10: weir.rpc.RoleFailed
-	(*Description)(nil),    // 11: weir.rpc.Description
-	(*JobDescription)(nil), // 12: weir.rpc.JobDescription
-	nil,                    // 13: weir.rpc.RoleSpec.SettingsEntry
-	(*Envelope)(nil),       // 14: weir.rpc.Envelope
-	(FailureKind)(0),       // 15: weir.rpc.FailureKind
+	(*Frame)(nil),          // 0: weir.rpc.Frame
+	(*Names)(nil),          // 1: weir.rpc.Names
+	(*Hello)(nil),          // 2: weir.rpc.Hello
+	(*Welcome)(nil),        // 3: weir.rpc.Welcome
+	(*Refused)(nil),        // 4: weir.rpc.Refused
+	(*RoleReady)(nil),      // 5: weir.rpc.RoleReady
+	(*RoleFailed)(nil),     // 6: weir.rpc.RoleFailed
+	(*Description)(nil),    // 7: weir.rpc.Description
+	(*RoleSpec)(nil),       // 8: weir.rpc.RoleSpec
+	(*Envelope)(nil),       // 9: weir.rpc.Envelope
+	(*JobDescription)(nil), // 10: weir.rpc.JobDescription
+	(FailureKind)(0),       // 11: weir.rpc.FailureKind
 }
 var file_internal_rpc_weirpb_role_proto_depIdxs = []int32{
-	6,  // 0: weir.rpc.Frame.spec:type_name -> weir.rpc.RoleSpec
-	9,  // 1: weir.rpc.Frame.ready:type_name -> weir.rpc.RoleReady
-	10, // 2: weir.rpc.Frame.failed:type_name -> weir.rpc.RoleFailed
-	11, // 3: weir.rpc.Frame.description:type_name -> weir.rpc.Description
-	3,  // 4: weir.rpc.Frame.hello:type_name -> weir.rpc.Hello
-	4,  // 5: weir.rpc.Frame.welcome:type_name -> weir.rpc.Welcome
-	5,  // 6: weir.rpc.Frame.refused:type_name -> weir.rpc.Refused
-	2,  // 7: weir.rpc.Frame.names:type_name -> weir.rpc.Names
-	14, // 8: weir.rpc.Frame.envelope:type_name -> weir.rpc.Envelope
-	0,  // 9: weir.rpc.RoleSpec.role:type_name -> weir.rpc.Role
-	13, // 10: weir.rpc.RoleSpec.settings:type_name -> weir.rpc.RoleSpec.SettingsEntry
-	7,  // 11: weir.rpc.RoleSpec.job_master:type_name -> weir.rpc.JobMasterSpec
-	8,  // 12: weir.rpc.RoleSpec.executor:type_name -> weir.rpc.ExecutorSpec
-	12, // 13: weir.rpc.JobMasterSpec.described:type_name -> weir.rpc.JobDescription
-	12, // 14: weir.rpc.RoleReady.job:type_name -> weir.rpc.JobDescription
-	15, // 15: weir.rpc.RoleFailed.kind:type_name -> weir.rpc.FailureKind
-	12, // 16: weir.rpc.Description.jobs:type_name -> weir.rpc.JobDescription
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	8,  // 0: weir.rpc.Frame.spec:type_name -> weir.rpc.RoleSpec
+	5,  // 1: weir.rpc.Frame.ready:type_name -> weir.rpc.RoleReady
+	6,  // 2: weir.rpc.Frame.failed:type_name -> weir.rpc.RoleFailed
+	7,  // 3: weir.rpc.Frame.description:type_name -> weir.rpc.Description
+	2,  // 4: weir.rpc.Frame.hello:type_name -> weir.rpc.Hello
+	3,  // 5: weir.rpc.Frame.welcome:type_name -> weir.rpc.Welcome
+	4,  // 6: weir.rpc.Frame.refused:type_name -> weir.rpc.Refused
+	1,  // 7: weir.rpc.Frame.names:type_name -> weir.rpc.Names
+	9,  // 8: weir.rpc.Frame.envelope:type_name -> weir.rpc.Envelope
+	10, // 9: weir.rpc.RoleReady.job:type_name -> weir.rpc.JobDescription
+	11, // 10: weir.rpc.RoleFailed.kind:type_name -> weir.rpc.FailureKind
+	10, // 11: weir.rpc.Description.jobs:type_name -> weir.rpc.JobDescription
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_role_proto_init() }
@@ -1332,6 +736,7 @@ func file_internal_rpc_weirpb_role_proto_init() {
 	}
 	file_internal_rpc_weirpb_control_proto_init()
 	file_internal_rpc_weirpb_detail_proto_init()
+	file_internal_rpc_weirpb_spec_proto_init()
 	file_internal_rpc_weirpb_role_proto_msgTypes[0].OneofWrappers = []any{
 		(*Frame_Spec)(nil),
 		(*Frame_Ready)(nil),
@@ -1348,14 +753,13 @@ func file_internal_rpc_weirpb_role_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_role_proto_rawDesc), len(file_internal_rpc_weirpb_role_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      0,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_internal_rpc_weirpb_role_proto_goTypes,
 		DependencyIndexes: file_internal_rpc_weirpb_role_proto_depIdxs,
-		EnumInfos:         file_internal_rpc_weirpb_role_proto_enumTypes,
 		MessageInfos:      file_internal_rpc_weirpb_role_proto_msgTypes,
 	}.Build()
 	File_internal_rpc_weirpb_role_proto = out.File
