@@ -24,7 +24,7 @@ var reserved = []string{"checkpoint-dir", "restore", "allow-non-restored-state",
 var usage = [][2]string{
 	{"--checkpoint-dir DIR", "where checkpoints go (default .weir/%s)"},
 	{"--restore latest", "continue the newest run in --checkpoint-dir; begin one where there is none"},
-	{"--restore PATH", "begin a new run from a savepoint, a checkpoint, or the last checkpoint of a run"},
+	{"--restore PATH", "begin a new run from a savepoint, a checkpoint, or the last checkpoint of a run; takes over its output unless it went on"},
 	{"--allow-non-restored-state", "drop state that has no place in the job any more"},
 	{"-D KEY=VALUE", "a setting, see below; may be repeated"},
 	{"--help", "this text"},

@@ -157,10 +157,21 @@ type Locator[Self any] interface {
 	Resolve(dir string) (Self, error)
 }
 
-// Prober is implemented by sinks that can refuse a fresh run before it starts, for one whose results would mix with
-// those of another run. It is called once, on the JobMaster, and not when a run is continued.
+// NewRun is a run that begins.
+type NewRun struct {
+	// JobID names it.
+	JobID string
+	// From is the job id of the run whose savepoint or checkpoint it begins from; empty where it begins from nothing.
+	From string
+	// Newest says that From is known to have committed nothing behind what the run begins from: its results are exactly
+	// those that the new run goes on from. False where From has gone on, or nobody knows.
+	Newest bool
+}
+
+// Prober is implemented by sinks that can refuse a run before it starts, for one whose results would mix with those of
+// another run or come twice. It is called on the JobMaster when a run begins, and not when it is continued.
 type Prober interface {
-	Probe(ctx context.Context, jobID string) error
+	Probe(ctx context.Context, run NewRun) error
 	// Withdraw takes back what Probe has claimed for the run, if anything: the run was refused, maybe by another sink, and
 	// does not start.
 	Withdraw(ctx context.Context, jobID string) error

@@ -58,9 +58,9 @@ func ExampleSink_Probe() {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	out := file.CSVSink[Flight](filepath.Join(dir, "out"))
-	fmt.Println(out.Probe(context.Background(), "monday"))
-	fmt.Println(out.Probe(context.Background(), "tuesday") != nil)
-	fmt.Println(out.Overwrite(true).Probe(context.Background(), "tuesday"))
+	fmt.Println(out.Probe(context.Background(), connector.NewRun{JobID: "monday"}))
+	fmt.Println(out.Probe(context.Background(), connector.NewRun{JobID: "tuesday"}) != nil)
+	fmt.Println(out.Overwrite(true).Probe(context.Background(), connector.NewRun{JobID: "tuesday"}))
 	// Output:
 	// <nil>
 	// true

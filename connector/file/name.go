@@ -11,9 +11,35 @@ import (
 const (
 	inProgressSuffix = ".inprogress"
 	pendingSuffix    = ".pending"
-	// markerName is the file that names the run to which a directory belongs.
+	// markerName is the file that names the run to which a directory belongs. Runs that took it over from the one before
+	// have a number behind theirs, from 2 on.
 	markerName = ".weir-run"
 )
+
+// marker says that a directory belongs to a run, or did before the next one took it over. As each is created under the
+// condition that it isn't there, one run only can follow another.
+type marker struct {
+	// number is 1 for the first run.
+	number int
+	run    string
+}
+
+func (m marker) file() string {
+	if m.number == 1 {
+		return markerName
+	}
+	return markerName + "-" + strconv.Itoa(m.number)
+}
+
+func parseMarker(file string) (marker, bool) {
+	if file == markerName {
+		return marker{number: 1}, true
+	}
+	digits, ok := strings.CutPrefix(file, markerName+"-")
+	n, err := strconv.Atoi(digits)
+	m := marker{number: n}
+	return m, ok && err == nil && n > 1 && m.file() == file
+}
 
 // name is what the names of a file are made of.
 type name struct {

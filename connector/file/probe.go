@@ -8,112 +8,183 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/weir-stream/weir/connector"
 )
 
 // ErrOccupied is wrapped by the refusal of a run whose directory holds what another run wrote. Continue that run, let
 // Overwrite delete its results, or choose another directory.
 var ErrOccupied = errors.New("output directory holds the results of another run")
 
-// probe makes the directory and claims it for the run by the marker, which only one of several runs can create. With
-// overwrite it deletes first what other runs left, the marker last: a crash on the way leaves an occupied directory.
-func probe(ctx context.Context, d disk, dir, jobID string, overwrite bool) error {
+// probe makes the directory and claims it for the run by a marker, which only one of several runs can create. Results of
+// the run that this one goes on from stay. With overwrite all others are deleted first, the markers last: a crash on the
+// way leaves an occupied directory.
+func probe(ctx context.Context, d disk, dir string, run connector.NewRun, overwrite bool) error {
 	if err := makeDir(d, dir); err != nil {
 		return err
 	}
-	owner, marked, err := readMarker(d, dir)
+	c, err := look(d, dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("probe output directory %s: %w", dir, err)
 	}
-	foreign, err := foreignParts(d, dir, jobID)
-	if err != nil {
-		return err
-	}
-	occupied := marked && owner != jobID
-	if occupied || len(foreign) > 0 {
-		if !overwrite {
-			return fmt.Errorf("%w: %s (%s): continue that run with --restore latest, or replace its results with --overwrite",
-				ErrOccupied, dir, describe(owner, occupied, foreign))
+	stay := c.markers[:c.heritage(run)]
+	later := c.markers[len(stay):]
+	foreign := c.foreign(run.JobID, stay)
+	if len(later) > 0 || len(foreign) > 0 {
+		if err := c.refusal(run, later, foreign, overwrite); err != nil {
+			return fmt.Errorf("%w: %s %w", ErrOccupied, dir, err)
 		}
-		for _, f := range foreign {
-			if err := errors.Join(ctx.Err(), d.Remove(filepath.Join(dir, f))); err != nil {
-				return fmt.Errorf("overwrite %s: %w", dir, err)
-			}
-		}
-	}
-	if occupied {
-		if err := d.Remove(filepath.Join(dir, markerName)); err != nil {
+		if err := overwriteAll(ctx, d, dir, later, foreign); err != nil {
 			return fmt.Errorf("overwrite %s: %w", dir, err)
 		}
-		marked = false
 	}
-	if marked {
+	next := 1
+	if n := len(stay); n > 0 {
+		if stay[n-1].run == run.JobID {
+			return nil
+		}
+		next = stay[n-1].number + 1
+	}
+	return writeMarker(d, dir, marker{number: next, run: run.JobID})
+}
+
+// content is what a directory holds that concerns its runs.
+type content struct {
+	// markers are those of the runs that the directory has belonged to, in that order; the last is its owner.
+	markers []marker
+	// parts are files, finished or not, with the names that this package gives.
+	parts []found
+}
+
+type found struct {
+	part
+	file string
+}
+
+func look(d disk, dir string) (c content, err error) {
+	entries, err := d.ReadDir(dir)
+	if err != nil {
+		return c, err
+	}
+	for _, e := range entries {
+		if p, ok := parseName(e.Name()); ok && e.Type().IsRegular() {
+			c.parts = append(c.parts, found{p, e.Name()})
+		}
+		m, ok := parseMarker(e.Name())
+		if !ok {
+			continue
+		}
+		if m.run, err = readMarker(d, dir, m); errors.Is(err, fs.ErrNotExist) {
+			continue // gone since it was listed
+		}
+		if err != nil {
+			return c, err
+		}
+		c.markers = append(c.markers, m)
+	}
+	slices.SortFunc(c.markers, func(a, b marker) int { return a.number - b.number })
+	return c, nil
+}
+
+// heritage is how many of the markers, from the first on, are those of runs whose results a run goes on from: up to its
+// own, or else up to that of the run it begins from, if nothing followed there.
+func (c *content) heritage(run connector.NewRun) int {
+	of := func(id string) int {
+		return slices.IndexFunc(c.markers, func(m marker) bool { return m.run == id }) + 1
+	}
+	if n := of(run.JobID); n > 0 || run.From == "" || !run.Newest {
+		return n
+	}
+	return of(run.From)
+}
+
+// foreign lists the parts of other runs than those whose results stay.
+func (c *content) foreign(jobID string, stay []marker) []found {
+	return slices.DeleteFunc(slices.Clone(c.parts), func(f found) bool {
+		return f.job == jobID || slices.ContainsFunc(stay, func(m marker) bool { return m.run == f.job })
+	})
+}
+
+// refusal says why a run may not have the directory, or is nil.
+func (c *content) refusal(run connector.NewRun, later []marker, foreign []found, overwrite bool) error {
+	from := func(f found) bool { return f.job == run.From }
+	switch {
+	case run.From != "" && slices.ContainsFunc(foreign, from):
+		// What the run begins from may need some of these files, and the rest of them came later.
+		return fmt.Errorf("(%s): run %s has gone on behind what is restored, or may have: begin from its newest checkpoint "+
+			"or from a savepoint that stopped it, or write to another directory", describe(later, foreign), run.From)
+	case overwrite:
 		return nil
+	case run.From != "":
+		return fmt.Errorf("(%s): continue that run with --restore latest, replace its results with --overwrite, or write "+
+			"to another directory", describe(later, foreign))
+	default:
+		return fmt.Errorf("(%s): continue that run with --restore latest, or replace its results with --overwrite",
+			describe(later, foreign))
 	}
-	return writeMarker(d, dir, jobID)
+}
+
+func describe(later []marker, foreign []found) string {
+	if len(later) == 0 {
+		return fmt.Sprintf("%d files, %s for one", len(foreign), foreign[0].file)
+	}
+	owner := later[len(later)-1]
+	if owner.run == "" {
+		return "its marker " + owner.file() + " is empty"
+	}
+	return fmt.Sprintf("run %s, %d files", owner.run, len(foreign))
+}
+
+func overwriteAll(ctx context.Context, d disk, dir string, later []marker, foreign []found) error {
+	for _, f := range foreign {
+		if err := errors.Join(ctx.Err(), d.Remove(filepath.Join(dir, f.file))); err != nil {
+			return err
+		}
+	}
+	for _, m := range slices.Backward(later) {
+		if err := d.Remove(filepath.Join(dir, m.file())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withdraw gives the directory up again. What overwriting has deleted does not come back.
 func withdraw(d disk, dir, jobID string) error {
-	owner, marked, err := readMarker(d, dir)
-	if err != nil || !marked || owner != jobID {
-		return err
+	c, err := look(d, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if err := d.Remove(filepath.Join(dir, markerName)); err != nil {
+	if err == nil {
+		if n := len(c.markers); n > 0 && c.markers[n-1].run == jobID {
+			err = d.Remove(filepath.Join(dir, c.markers[n-1].file()))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("withdraw from %s: %w", dir, err)
 	}
 	return nil
 }
 
-func describe(owner string, marked bool, foreign []string) string {
-	switch {
-	case !marked:
-		return fmt.Sprintf("%d files, %s for one", len(foreign), foreign[0])
-	case owner == "":
-		return "its marker " + markerName + " is empty"
-	default:
-		return fmt.Sprintf("run %s, %d files", owner, len(foreign))
-	}
+// readMarker returns the run that a marker names: none if its writer died.
+func readMarker(d disk, dir string, m marker) (run string, err error) {
+	text, err := d.ReadFile(filepath.Join(dir, m.file()))
+	return strings.TrimSpace(string(text)), err
 }
 
-// readMarker returns the run that a directory belongs to. The marker is empty if its writer died.
-func readMarker(d disk, dir string) (owner string, ok bool, err error) {
-	text, err := d.ReadFile(filepath.Join(dir, markerName))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", false, nil
-	case err != nil:
-		return "", false, fmt.Errorf("probe output directory %s: %w", dir, err)
-	}
-	return strings.TrimSpace(string(text)), true, nil
-}
-
-func writeMarker(d disk, dir, jobID string) error {
-	f, err := d.Create(filepath.Join(dir, markerName))
+func writeMarker(d disk, dir string, m marker) error {
+	f, err := d.Create(filepath.Join(dir, m.file()))
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %s: another run has just claimed it", ErrOccupied, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("mark output directory %s: %w", dir, err)
 	}
-	_, err = f.Write([]byte(jobID + "\n"))
+	_, err = f.Write([]byte(m.run + "\n"))
 	if err := errors.Join(err, f.Sync(), f.Close(), d.SyncDir(dir)); err != nil {
 		return fmt.Errorf("mark output directory %s: %w", dir, err)
 	}
 	return nil
-}
-
-// foreignParts lists files, finished or not, that other runs wrote.
-func foreignParts(d disk, dir, jobID string) ([]string, error) {
-	entries, err := d.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("probe output directory %s: %w", dir, err)
-	}
-	var files []string
-	for _, e := range entries {
-		if p, ok := parseName(e.Name()); ok && p.job != jobID && e.Type().IsRegular() {
-			files = append(files, e.Name())
-		}
-	}
-	return files, nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/weir-stream/weir/connector"
 )
 
 func TestProbe(t *testing.T) {
@@ -46,7 +48,7 @@ func TestProbe(t *testing.T) {
 					}
 				}
 				before := listNames(t, dir)
-				err := CSVSink[reading](dir).Overwrite(overwrite).Probe(t.Context(), "new")
+				err := CSVSink[reading](dir).Overwrite(overwrite).Probe(t.Context(), connector.NewRun{JobID: "new"})
 				if test.refused != "" && !overwrite {
 					if !errors.Is(err, ErrOccupied) {
 						t.Fatalf("probe: %v, want a refusal", err)
@@ -70,7 +72,7 @@ func TestProbe(t *testing.T) {
 				if text, err := os.ReadFile(filepath.Join(dir, ".weir-run")); err != nil || string(text) != "new\n" {
 					t.Errorf("marker %q, %v", text, err)
 				}
-				if err := CSVSink[reading](dir).Probe(t.Context(), "third"); !errors.Is(err, ErrOccupied) {
+				if err := CSVSink[reading](dir).Probe(t.Context(), connector.NewRun{JobID: "third"}); !errors.Is(err, ErrOccupied) {
 					t.Errorf("another run afterwards: %v", err)
 				}
 			})
@@ -102,7 +104,7 @@ func TestOneOfTwoRunsClaimsADirectory(t *testing.T) {
 		}
 		return nil
 	}
-	if err := probe(t.Context(), d, "/out", "a", false); !errors.Is(err, ErrOccupied) {
+	if err := probe(t.Context(), d, "/out", connector.NewRun{JobID: "a"}, false); !errors.Is(err, ErrOccupied) {
 		t.Errorf("probe: %v, want a refusal", err)
 	}
 }
@@ -111,7 +113,7 @@ func TestOneOfTwoRunsClaimsADirectory(t *testing.T) {
 func TestOverwriteThatFailsLeavesAnOccupiedDirectory(t *testing.T) {
 	for n := 1; ; n++ {
 		d := newMemDisk()
-		if err := probe(t.Context(), d, "/out", "old", false); err != nil {
+		if err := probe(t.Context(), d, "/out", connector.NewRun{JobID: "old"}, false); err != nil {
 			t.Fatal(err)
 		}
 		for _, file := range []string{"part-old-0-1-0.csv", "part-old-0-1-1.csv", "notes"} {
@@ -126,7 +128,7 @@ func TestOverwriteThatFailsLeavesAnOccupiedDirectory(t *testing.T) {
 			}
 			return nil
 		}
-		err := probe(t.Context(), d, "/out", "new", true)
+		err := probe(t.Context(), d, "/out", connector.NewRun{JobID: "new"}, true)
 		if d.fail = nil; count < n {
 			return
 		}
@@ -139,7 +141,7 @@ func TestOverwriteThatFailsLeavesAnOccupiedDirectory(t *testing.T) {
 		if marked := slices.Contains(d.names(), markerName); !marked && slices.Contains(d.names(), "part-old-0-1-0.csv") {
 			t.Errorf("operation %d failed: results without a marker: %v", n, d.names())
 		}
-		if err := probe(t.Context(), d, "/out", "next", true); err != nil {
+		if err := probe(t.Context(), d, "/out", connector.NewRun{JobID: "next"}, true); err != nil {
 			t.Errorf("operation %d failed: the next run: %v", n, err)
 		}
 		expectNames(t, d, markerName, "notes")
@@ -153,19 +155,19 @@ func TestWithdraw(t *testing.T) {
 	if err := s.Withdraw(t.Context(), "a"); err != nil {
 		t.Errorf("from no directory: %v", err)
 	}
-	if err := s.Probe(t.Context(), "a"); err != nil {
+	if err := s.Probe(t.Context(), connector.NewRun{JobID: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Withdraw(t.Context(), "b"); err != nil {
 		t.Errorf("by another run: %v", err)
 	}
-	if err := s.Probe(t.Context(), "b"); !errors.Is(err, ErrOccupied) {
+	if err := s.Probe(t.Context(), connector.NewRun{JobID: "b"}); !errors.Is(err, ErrOccupied) {
 		t.Errorf("another run took the place: %v", err)
 	}
 	if err := s.Withdraw(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
-	if err := s.Probe(t.Context(), "b"); err != nil {
+	if err := s.Probe(t.Context(), connector.NewRun{JobID: "b"}); err != nil {
 		t.Errorf("a place that was given back: %v", err)
 	}
 }

@@ -64,8 +64,8 @@ func (s Sink[T]) RollInterval(d time.Duration) Sink[T] {
 	return s
 }
 
-// Overwrite lets a fresh run delete what earlier runs left in the directory, instead of being refused. Only files with
-// the names that this package gives are deleted.
+// Overwrite lets a run that begins delete what other runs left in the directory, instead of being refused. Only files
+// with the names that this package gives are deleted. A run that begins from a savepoint keeps what that one's run wrote.
 func (s Sink[T]) Overwrite(on bool) Sink[T] {
 	s.overwrite = on
 	return s
@@ -82,9 +82,10 @@ func (s Sink[T]) Resolve(dir string) (Sink[T], error) {
 	return s, nil
 }
 
-// Probe prepares the directory for a run, and refuses one that holds results or the marker of another run.
-func (s Sink[T]) Probe(ctx context.Context, jobID string) error {
-	return probe(ctx, s.disk, s.dir, jobID, s.overwrite)
+// Probe prepares the directory for a run, and refuses one that holds results or the marker of another run. A run that
+// begins from the last thing that the owner did takes its place.
+func (s Sink[T]) Probe(ctx context.Context, run connector.NewRun) error {
+	return probe(ctx, s.disk, s.dir, run, s.overwrite)
 }
 
 // Withdraw takes the marker of a run that did not start out of the directory.

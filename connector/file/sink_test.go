@@ -456,7 +456,7 @@ func (j *failingJob) run(t *testing.T) error {
 func TestOnDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "out")
 	s := LinesSink(dir)
-	if err := s.Probe(t.Context(), "job"); err != nil {
+	if err := s.Probe(t.Context(), connector.NewRun{JobID: "job"}); err != nil {
 		t.Fatal(err)
 	}
 	first := newWriter(t, s, 0, 1, 1)

@@ -25,6 +25,8 @@ type writer[T any] struct {
 	enc  format.Encoder[T]
 	// name is that of the next file, or of the one that is open.
 	name name
+	// marker is that of the run; zero where nobody claimed the directory.
+	marker marker
 	// out is the file in progress; nil between files.
 	out    durable
 	opened time.Time
@@ -122,8 +124,30 @@ func (w *writer[T]) roll() error {
 	return nil
 }
 
+// owned fails once another run has taken the directory: what this one would commit comes from that one, too. It looks at
+// its own marker and for the next one, so that a directory with many files costs no more.
+func (w *writer[T]) owned() error {
+	if w.marker.number == 0 {
+		return nil // nobody claimed the directory
+	}
+	for _, m := range []marker{w.marker, {number: w.marker.number + 1}} {
+		run, err := readMarker(w.sink.disk, w.sink.dir, m)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("look whose output directory %s is: %w", w.sink.dir, err)
+		case run != w.name.job:
+			return fmt.Errorf("%w: run %q has taken %s over", ErrOccupied, run, w.sink.dir)
+		}
+	}
+	return nil
+}
+
 // PrepareCommit closes the file in progress; the committables are all files since the last call.
 func (w *writer[T]) PrepareCommit(context.Context, int64) ([]Pending, error) {
+	if w.err == nil {
+		w.err = w.owned()
+	}
 	if w.err != nil {
 		return nil, w.err
 	}
@@ -166,18 +190,23 @@ func (w *writer[T]) remove(name string) error {
 }
 
 // sweep removes what dead attempts of the subtasks of this writer left uncommitted. The package comment says why it may.
+// It fails where the directory belongs to another run.
 func (w *writer[T]) sweep() error {
-	entries, err := w.sink.disk.ReadDir(w.sink.dir)
+	c, err := look(w.sink.disk, w.sink.dir)
 	if err != nil {
 		return fmt.Errorf("sweep %s: %w", w.sink.dir, err)
 	}
+	if n := len(c.markers); n > 0 {
+		if w.marker = c.markers[n-1]; w.marker.run != w.name.job {
+			return fmt.Errorf("%w: %s belongs to run %s", ErrOccupied, w.sink.dir, w.marker.run)
+		}
+	}
 	p := int64(max(1, w.rt.Parallelism()))
-	for _, e := range entries {
-		f, ok := parseName(e.Name())
-		if !ok || f.committed || f.job != w.name.job || f.attempt >= w.name.attempt || f.subtask%p != w.name.subtask {
+	for _, f := range c.parts {
+		if f.committed || f.job != w.name.job || f.attempt >= w.name.attempt || f.subtask%p != w.name.subtask {
 			continue
 		}
-		if err := w.remove(e.Name()); err != nil {
+		if err := w.remove(f.file); err != nil {
 			return fmt.Errorf("sweep %s: %w", w.sink.dir, err)
 		}
 	}

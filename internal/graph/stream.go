@@ -5,6 +5,7 @@ package graph
 import (
 	"context"
 
+	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/internal/statebackend"
@@ -109,8 +110,9 @@ type (
 type SinkSpec struct {
 	// NewCommitter returns nil where the sink commits nothing.
 	NewCommitter func(ctx context.Context) (Committer, error)
-	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
-	Probe func(ctx context.Context, jobID string) error
+	// Probe refuses a run that begins and whose results would mix with those of another; nil where the sink has no such
+	// check.
+	Probe func(ctx context.Context, run connector.NewRun) error
 	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
 	Withdraw func(ctx context.Context, jobID string) error
 }

@@ -22,8 +22,9 @@ type SinkStep struct {
 	Step
 	// NewCommitter returns nil where the sink commits nothing.
 	NewCommitter func(ctx context.Context) (Committer, error)
-	// Probe refuses a fresh run whose results would mix with those of another; nil where the sink has no such check.
-	Probe func(ctx context.Context, jobID string) error
+	// Probe refuses a run that begins and whose results would mix with those of another; nil where the sink has no such
+	// check.
+	Probe func(ctx context.Context, run connector.NewRun) error
 	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
 	Withdraw func(ctx context.Context, jobID string) error
 }

@@ -46,7 +46,9 @@ func (s *sum) Withdraw(_ context.Context, jobID string) error {
 	return errors.New("withdrawn from " + jobID)
 }
 
-func (s *sum) Probe(_ context.Context, jobID string) error { return errors.New("probed by " + jobID) }
+func (s *sum) Probe(_ context.Context, run connector.NewRun) error {
+	return errors.New("probed by " + run.JobID)
+}
 
 func (w *summing) Write(_ context.Context, b *element.Batch[int64]) error {
 	for _, n := range b.Rows() {
@@ -232,7 +234,7 @@ func TestSinkFaults(t *testing.T) {
 	if err := b.step.Withdraw(t.Context(), "job 7"); err == nil || err.Error() != "withdrawn from job 7" {
 		t.Errorf("withdraw: %v", err)
 	}
-	if err := b.step.Probe(t.Context(), "job 7"); err == nil || err.Error() != "probed by job 7" {
+	if err := b.step.Probe(t.Context(), connector.NewRun{JobID: "job 7"}); err == nil || err.Error() != "probed by job 7" {
 		t.Errorf("probe: %v", err)
 	}
 }

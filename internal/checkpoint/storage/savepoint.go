@@ -49,6 +49,59 @@ type Snapshot struct {
 	Path string
 	// Skipped says which newer checkpoints of a run can't be read.
 	Skipped []error
+	// run is where the checkpoint was found; nil for a savepoint, which does not know where its run is.
+	run *Run
+}
+
+// Newest reports whether the run that took the snapshot is known to have completed no checkpoint behind it, so that the
+// snapshot holds all that the run has committed. The run of a savepoint that did not stop its job is looked for in store.
+func (s *Snapshot) Newest(ctx context.Context, store *Store) (bool, error) {
+	newest, err := s.newest(ctx, store)
+	if err != nil {
+		return false, fmt.Errorf("look for newer checkpoints than %s: %w", s.Path, err)
+	}
+	return newest, nil
+}
+
+func (s *Snapshot) newest(ctx context.Context, store *Store) (bool, error) {
+	m, run := s.Metadata, s.run
+	if m.Kind.EndsJob() {
+		return true, nil
+	}
+	if m.Kind == checkpoint.Savepoint {
+		var err error
+		run, err = store.Run(ctx, m.JobID)
+		if errors.Is(err, ErrNoRun) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		// A run that has ended may have removed the checkpoints that would tell.
+		if ended, err := run.Result(ctx); err != nil || ended != nil {
+			return false, err
+		}
+	}
+	ids, err := run.complete(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		if id <= m.ID {
+			continue
+		}
+		mark, err := run.marker(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted since it was listed
+		}
+		if err != nil {
+			return false, err
+		}
+		if mark.Decision == Complete && mark.Kind.Recoverable() {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // OpenSnapshot finds what a path to restore from names: a savepoint's directory or its metadata file, a checkpoint's
@@ -69,7 +122,13 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 		return openSnapshot(ctx, open, dir, verify)
 	case strings.HasSuffix(base, ".meta"):
 		// RUN/chk/ID.meta
-		return readSnapshot(ctx, open(strings.TrimSuffix(path.Dir(dir), "/")), path.Base(dir)+"/"+base, location, verify)
+		o := open(strings.TrimSuffix(path.Dir(dir), "/"))
+		s, err := readSnapshot(ctx, o, path.Base(dir)+"/"+base, location, verify)
+		if err != nil {
+			return nil, err
+		}
+		s.run = newRun(o, "", RunInfo{JobID: s.Metadata.JobID})
+		return s, nil
 	}
 	o := open(location)
 	s, err := readSnapshot(ctx, o, savepointMeta, location, verify)
@@ -99,7 +158,7 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 	}
 	// The path of the checkpoint, not of the run: beginning again means from the same.
 	at := checkpoint.Join(run.objects.Location(), run.metaName(rec.Metadata.ID))
-	return &Snapshot{Metadata: rec.Metadata.Rebased(run.Location()), Path: at, Skipped: rec.Skipped}, nil
+	return &Snapshot{Metadata: rec.Metadata.Rebased(run.Location()), Path: at, Skipped: rec.Skipped, run: run}, nil
 }
 
 func readSnapshot(ctx context.Context, o Objects, name, location string, verify Verify) (*Snapshot, error) {

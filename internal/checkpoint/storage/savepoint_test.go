@@ -76,6 +76,57 @@ func TestSavepointCanBeMoved(t *testing.T) {
 	}
 }
 
+// TestNewestSnapshot asks of snapshots of one run whether it has completed a checkpoint behind them.
+func TestNewestSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	s := storage.NewStore(open(dir + "/ckpt"))
+	l, _ := lead(t, newRun(t, s, "job"), "a")
+	seg, err := take(t.Context(), l, 4)
+	must(t, err)
+	save, m := writeSavepoint(t, l, dir) // 5
+	stop := *m
+	stop.Kind, stop.ID = checkpoint.Terminal, 6
+	must(t, os.CopyFS(dir+"/stop", os.DirFS(save)))
+	must(t, os.Remove(dir+"/stop/_metadata"))
+	_, err = storage.WriteSavepoint(t.Context(), open(dir+"/stop"), &stop)
+	must(t, err)
+	run := dir + "/ckpt/job"
+	newest := func(path string, want bool, store *storage.Store) {
+		t.Helper()
+		snap, err := storage.OpenSnapshot(t.Context(), open, path, verify)
+		must(t, err)
+		if got, err := snap.Newest(t.Context(), store); got != want || err != nil {
+			t.Errorf("%s is the newest: %t, %v; want %t", path, got, err, want)
+		}
+	}
+	four := run + "/chk/00000000000000000004.meta"
+	newest(run, true, s)
+	newest(four, true, s)
+	newest(save, true, s)
+	newest(save, false, storage.NewStore(storage.Memory())) // where nobody knows the run
+	newest(dir+"/stop", true, storage.NewStore(storage.Memory()))
+
+	_, _, err = l.Claim(t.Context(), 8, storage.Complete, checkpoint.Savepoint) // commits nothing
+	must(t, err)
+	_, _, err = l.Claim(t.Context(), 9, storage.Aborted, checkpoint.Periodic)
+	must(t, err)
+	newest(four, true, s)
+	newest(save, true, s)
+	_, err = take(t.Context(), l, 10, seg)
+	must(t, err)
+	newest(four, false, s)
+	newest(save, false, s)
+	newest(run, true, s)
+	newest(dir+"/stop", true, s)
+
+	// The checkpoints of a run that has ended may be gone.
+	ended, _ := lead(t, newRun(t, s, "ended"), "a")
+	at, _ := writeSavepoint(t, ended, dir)
+	newest(at, true, s)
+	must(t, ended.WriteResult(t.Context(), storage.Result{Status: "CANCELED"}))
+	newest(at, false, s)
+}
+
 func TestSavepointNeedsNothingOutside(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := lead(t, newRun(t, storage.NewStore(open(dir+"/ckpt")), "job"), "a")

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/graph"
@@ -328,8 +329,8 @@ func TestRefusedRunIsWithdrawn(t *testing.T) {
 		occupied := errors.New("occupied")
 		for _, n := range g.Stream.Nodes {
 			n.Sink = &graph.SinkSpec{
-				Probe: func(_ context.Context, jobID string) error {
-					if claimed = append(claimed, jobID); len(claimed) == len(g.Stream.Nodes) {
+				Probe: func(_ context.Context, run connector.NewRun) error {
+					if claimed = append(claimed, run.JobID); len(claimed) == len(g.Stream.Nodes) {
 						return occupied
 					}
 					return nil

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster"
@@ -247,8 +248,7 @@ func (l *Launcher) prepare(ctx context.Context, s Submission) (*prepared, error)
 		l.config.Logger.WarnContext(ctx, "there is no run to continue: a new one begins", "dir", s.Store.Location())
 	}
 	var err error
-	fresh := s.Restore == "" || s.Restore == Latest
-	if !fresh {
+	if s.Restore != "" && s.Restore != Latest {
 		if r.snapshot, err = l.open(ctx, s.Graph, s.Restore, s.AllowNonRestoredState); err != nil {
 			return nil, err
 		}
@@ -257,11 +257,8 @@ func (l *Launcher) prepare(ctx context.Context, s Submission) (*prepared, error)
 	if r.run, err = store.NewRun(ctx, info); err != nil {
 		return nil, err
 	}
-	if fresh {
-		// The run is on record before its sinks claim their places for it: whoever dies between the two is continued.
-		err = l.probe(ctx, store, s.Graph, r.run)
-	}
-	return r, err
+	// The run is on record before its sinks claim their places for it: whoever dies between the two is continued.
+	return r, l.probe(ctx, store, s.Graph, r)
 }
 
 // continued finds the newest run, and what it goes on from.
@@ -282,13 +279,13 @@ func (l *Launcher) continued(ctx context.Context, store *storage.Store, s Submis
 	if newest.Metadata != nil {
 		return core.CheckFit(s.Graph, newest.Metadata, s.AllowNonRestoredState)
 	}
-	info := r.run.Info()
-	if info.RestoredFrom == "" {
-		return l.probe(ctx, store, s.Graph, r.run) // it may have died before it had claimed all places
+	if info := r.run.Info(); info.RestoredFrom != "" {
+		r.allow = r.allow || info.AllowNonRestoredState
+		if r.snapshot, err = l.open(ctx, s.Graph, info.RestoredFrom, r.allow); err != nil {
+			return err
+		}
 	}
-	r.allow = r.allow || info.AllowNonRestoredState
-	r.snapshot, err = l.open(ctx, s.Graph, info.RestoredFrom, r.allow)
-	return err
+	return l.probe(ctx, store, s.Graph, r) // it may have died before it had claimed all places
 }
 
 // open reads what a new run begins from, and sees whether it fits.
@@ -308,21 +305,33 @@ func (l *Launcher) open(ctx context.Context, g *graph.JobGraph, path string, all
 
 // probe asks the sinks of a run that begins whether they would mix its results with those of another. A run that is
 // refused and has not led before is withdrawn, so that the one before it can be continued.
-func (l *Launcher) probe(ctx context.Context, store *storage.Store, g *graph.JobGraph, run *storage.Run) error {
+func (l *Launcher) probe(ctx context.Context, store *storage.Store, g *graph.JobGraph, r *prepared) error {
+	err := l.askSinks(ctx, store, g, r)
+	if err == nil {
+		return nil
+	}
+	epoch, err2 := r.run.Epoch(ctx)
+	if err2 == nil && epoch.Epoch == 0 {
+		err2 = errors.Join(withdraw(ctx, g, r.run.Info().JobID), store.Withdraw(ctx, r.run))
+	}
+	return errors.Join(err, err2)
+}
+
+func (l *Launcher) askSinks(ctx context.Context, store *storage.Store, g *graph.JobGraph, r *prepared) (err error) {
+	run := connector.NewRun{JobID: r.run.Info().JobID}
+	if r.snapshot != nil {
+		run.From = r.snapshot.Metadata.JobID
+		if run.Newest, err = r.snapshot.Newest(ctx, store); err != nil {
+			return err
+		}
+	}
 	for _, n := range g.Stream.Nodes {
 		if n.Sink == nil || n.Sink.Probe == nil {
 			continue
 		}
-		err := n.Sink.Probe(ctx, run.Info().JobID)
-		if err == nil {
-			continue
+		if err := n.Sink.Probe(ctx, run); err != nil {
+			return fmt.Errorf("sink %q: %w", n.UID, err)
 		}
-		err = fmt.Errorf("sink %q: %w", n.UID, err)
-		epoch, err2 := run.Epoch(ctx)
-		if err2 == nil && epoch.Epoch == 0 {
-			err2 = errors.Join(withdraw(ctx, g, run.Info().JobID), store.Withdraw(ctx, run))
-		}
-		return errors.Join(err, err2)
 	}
 	return nil
 }
