@@ -119,7 +119,7 @@ func (e *Endpoint) Stop() {
 }
 
 func (e *Endpoint) deliver(m *weirpb.Envelope) {
-	if m.GetProtocol() == Protocol {
+	if p := m.GetProtocol(); p >= ProtocolMin && p <= Protocol {
 		e.enqueue(event{message: m})
 	}
 }

@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// Protocol is the version of the messages that this build speaks.
-const Protocol = 1
+// Versions of the messages.
+const (
+	// Protocol is the newest version that this build speaks.
+	Protocol = 1
+	// ProtocolMin is the oldest.
+	ProtocolMin = 1
+)
 
 // Network takes messages from endpoints to endpoints.
 type Network interface {
@@ -65,20 +68,15 @@ func (n *Local) Bind(name string, deliver func(*weirpb.Envelope)) (func(), error
 
 // Send implements Network: the receiver gets a decoded copy.
 func (n *Local) Send(e *weirpb.Envelope) {
-	raw, err := proto.Marshal(e)
-	if err != nil {
-		n.logger.Error("message not encoded", "to", e.GetTo(), "error", err)
-		return
-	}
 	n.mu.Lock()
 	b := n.mu.bound[e.GetTo()]
 	n.mu.Unlock()
 	if b == nil {
 		return
 	}
-	decoded := &weirpb.Envelope{}
-	if err := proto.Unmarshal(raw, decoded); err != nil {
-		n.logger.Error("message not decoded", "to", e.GetTo(), "error", err)
+	decoded, err := encodedAndDecoded(e)
+	if err != nil {
+		n.logger.Error("message dropped", "from", e.GetFrom(), "to", e.GetTo(), "error", err)
 		return
 	}
 	b.deliver(decoded)
