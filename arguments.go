@@ -4,14 +4,13 @@ package weir
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
 
 // arguments are those that every program made with Main has; the others are the job's.
 type arguments struct {
-	checkpointDir, restore string
+	checkpointDir, restore string // empty where not given
 	allowNonRestored, help bool
 	settings               map[string]string
 	job                    []string
@@ -31,8 +30,8 @@ var usage = [][2]string{
 }
 
 // parseArguments takes out the program's own flags, in the forms --name=value and --name value.
-func parseArguments(job string, args []string) (arguments, error) {
-	a := arguments{checkpointDir: filepath.Join(".weir", job), settings: map[string]string{}}
+func parseArguments(args []string) (arguments, error) {
+	a := arguments{settings: map[string]string{}}
 	for len(args) > 0 {
 		n, err := a.take(args)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,7 +13,7 @@ import (
 )
 
 func TestArguments(t *testing.T) {
-	plain := arguments{checkpointDir: ".weir/j", settings: map[string]string{}}
+	plain := arguments{settings: map[string]string{}}
 	with := func(change func(a *arguments)) arguments {
 		a := plain
 		a.settings = map[string]string{}
@@ -36,7 +35,7 @@ func TestArguments(t *testing.T) {
 		{"--in help --out restore --n -5", with(func(a *arguments) { a.job = []string{"--in", "help", "--out", "restore", "--n", "-5"} })},
 		{"--in=h --restore latest D", with(func(a *arguments) { a.job, a.restore = []string{"--in=h", "D"}, "latest" })},
 	} {
-		got, err := parseArguments("j", strings.Fields(tt.args))
+		got, err := parseArguments(strings.Fields(tt.args))
 		if err != nil {
 			t.Errorf("%s: %v", tt.args, err)
 		}
@@ -52,41 +51,8 @@ func TestArguments(t *testing.T) {
 		"-D parallelism":                     "want -D KEY=VALUE",
 		"--allow-non-restored-state=perhaps": "want true or false",
 	} {
-		if _, err := parseArguments("j", strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseArguments(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
-		}
-	}
-}
-
-func TestSettings(t *testing.T) {
-	s, err := parseSettings(map[string]string{
-		"parallelism.default": "3", "execution.checkpointing.interval": "10 s", "execution.checkpointing.timeout": "1 min",
-		"execution.buffer-timeout.interval": "5ms", "pipeline.operator-chaining.enabled": "false",
-		"taskmanager.exchange": "tcp",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.parallelism != 3 || s.checkpoints.Interval != 10*time.Second || s.checkpoints.Timeout != time.Minute ||
-		s.bufferTimeout != 5*time.Millisecond || !s.noChaining || s.network != "tcp" {
-		t.Errorf("%+v", s)
-	}
-	g := &graph.StreamGraph{Checkpoints: graph.Checkpoints{Interval: time.Hour}}
-	if s.apply(g); g.Checkpoints.Interval != time.Hour || g.Checkpoints.Timeout != time.Minute {
-		t.Errorf("the job's own settings are to win, the others to apply: %+v", g.Checkpoints)
-	}
-	for pair, want := range map[string]string{
-		"paralelism.default=2":                  "did you mean parallelism.default?",
-		"checkpointing.interval=1s":             "did you mean execution.checkpointing.interval?",
-		"parallelism.default=0":                 "setting parallelism.default=0: want a number from 1",
-		"execution.checkpointing.interval=ten":  "want a time",
-		"execution.checkpointing.interval=-1s":  "want a time",
-		"taskmanager.exchange=pigeon":           "want local, tcp or unix",
-		"pipeline.operator-chaining.enabled=so": "want true or false",
-	} {
-		key, value, _ := strings.Cut(pair, "=")
-		if _, err := parseSettings(map[string]string{key: value}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", pair, err, want)
 		}
 	}
 }

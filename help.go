@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobsettings"
 )
 
 // help is the text of --help for a job: what build asked for, what every program has, and what the exit code says.
@@ -34,8 +35,8 @@ goes on from there, also after the process was killed.
 	columns(&b, own)
 	b.WriteString("\nSettings, for -D; what the job's code sets wins over them:\n")
 	var keys [][2]string
-	for _, o := range known() {
-		keys = append(keys, [2]string{o.key, o.usage})
+	for _, o := range jobsettings.Options() {
+		keys = append(keys, [2]string{o.Key, o.Usage})
 	}
 	columns(&b, keys)
 	b.WriteString("\nExit codes:\n")

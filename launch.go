@@ -13,27 +13,29 @@ import (
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobsettings"
 )
 
 // launch starts a cluster for one job, submits it, and has a goroutine end the cluster with the job.
-func launch(ctx context.Context, sg *graph.StreamGraph, s settings, o Options) (*Handle, error) {
-	s.apply(sg)
+func launch(ctx context.Context, sg *graph.StreamGraph, s jobsettings.Settings, o Options) (*Handle, error) {
+	s.Apply(sg)
+	o.CheckpointDir = cmp.Or(o.CheckpointDir, s.CheckpointDir)
 	cores := runtime.GOMAXPROCS(0)
-	options := graph.Options{Parallelism: cmp.Or(s.parallelism, cores), DisableChaining: s.noChaining}
+	options := s.Options(cores)
 	jg, err := graph.Build(sg, options)
 	if err != nil {
 		return nil, fmt.Errorf("job %q: %w", sg.Name, err)
 	}
-	managers := cmp.Or(o.TaskManagers, s.taskManagers, 1)
+	managers := cmp.Or(o.TaskManagers, s.TaskManagers, 1)
 	enough := max(cores, (jg.SlotsNeeded()+managers-1)/managers)
 	cluster, err := embedded.Start(embedded.Config{
 		TaskManagers:        managers,
-		SlotsPerTaskManager: cmp.Or(o.Slots, s.slots, enough),
+		SlotsPerTaskManager: cmp.Or(o.Slots, s.Slots, enough),
 		CheckpointDir:       absolute(o.CheckpointDir),
 		MemoryBytes:         o.MemoryBytes,
 		Logger:              o.Logger,
-		BufferTimeout:       s.bufferTimeout,
-		Network:             s.network,
+		BufferTimeout:       s.BufferTimeout,
+		Network:             s.Exchange,
 	})
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func launch(ctx context.Context, sg *graph.StreamGraph, s settings, o Options) (
 	if err != nil {
 		return nil, errors.Join(err, cluster.Close())
 	}
-	h.checkpoints = cmp.Or(sg.Checkpoints.Dir, o.CheckpointDir)
+	h.checkpoints, h.savepoints = cmp.Or(sg.Checkpoints.Dir, o.CheckpointDir), s.SavepointDir
 	go h.supervise(ctx) // Owner: the job, at whose end it closes done
 	return h, nil
 }

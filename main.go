@@ -3,12 +3,14 @@
 package weir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/console"
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobsettings"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -73,7 +76,7 @@ func runMain(name string, build Build, command string, args []string) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
-	a, err := parseArguments(name, args)
+	a, err := parseArguments(args)
 	if err != nil {
 		return complain(err)
 	}
@@ -85,10 +88,11 @@ func runMain(name string, build Build, command string, args []string) int {
 	if err != nil {
 		return complain(err)
 	}
-	s, err := parseSettings(a.settings)
+	s, err := jobsettings.Parse(a.settings)
 	if err != nil {
 		return complain(err)
 	}
+	a.checkpointDir = cmp.Or(a.checkpointDir, s.CheckpointDir, filepath.Join(".weir", name))
 	p := &program{
 		name: name, terminal: newTerminal(os.Stderr),
 		resume: func(restore string) string { return resume(command, args, restore) },
@@ -110,7 +114,7 @@ type program struct {
 	terminal *terminal
 }
 
-func (p *program) run(sg *graph.StreamGraph, s settings, a arguments) int {
+func (p *program) run(sg *graph.StreamGraph, s jobsettings.Settings, a arguments) int {
 	interrupts := make(chan os.Signal, 2)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)

@@ -12,6 +12,7 @@
 package weir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobsettings"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -54,7 +56,7 @@ type Options struct {
 // Run starts the job embedded in this process and returns when it is submitted, or with the errors of build. It touches
 // no signal, flag, default logger nor standard output. The end of ctx cancels the job.
 func Run(ctx context.Context, name string, build Build, o Options) (*Handle, error) {
-	s, err := parseSettings(o.Settings)
+	s, err := jobsettings.Parse(o.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("job %q: %w", name, err)
 	}
@@ -77,8 +79,8 @@ type Handle struct {
 	graph   *graph.JobGraph
 	cluster *embedded.Cluster
 	job     *embedded.Job
-	// checkpoints is the checkpoint directory, as it was given.
-	checkpoints string
+	// checkpoints is the checkpoint directory, as it was given; savepoints that of savepoints which name none.
+	checkpoints, savepoints string
 	// done is closed when the job and its cluster have ended; result and err are set then.
 	done   chan struct{}
 	result embedded.Result
@@ -128,20 +130,23 @@ func (h *Handle) await(ctx context.Context) error {
 	}
 }
 
-// Savepoint takes one below dir and returns its path. It commits nothing, and the job goes on.
+// Savepoint takes one below dir, or, where that is empty, below the directory that the settings name, and returns its
+// path. It commits nothing, and the job goes on.
 func (h *Handle) Savepoint(ctx context.Context, dir string) (path string, err error) {
-	return h.job.Savepoint(ctx, absolute(dir))
+	return h.job.Savepoint(ctx, h.savepointDir(dir))
 }
+
+func (h *Handle) savepointDir(dir string) string { return absolute(cmp.Or(dir, h.savepoints)) }
 
 // StopWithSavepoint takes a savepoint, commits its output and ends the job as FINISHED. If the savepoint fails, the job
 // goes on.
 func (h *Handle) StopWithSavepoint(ctx context.Context, dir string) (path string, err error) {
-	return h.job.StopWithSavepoint(ctx, absolute(dir), false)
+	return h.job.StopWithSavepoint(ctx, h.savepointDir(dir), false)
 }
 
 // Drain ends the input, fires all windows and event timers, then stops as StopWithSavepoint does.
 func (h *Handle) Drain(ctx context.Context, dir string) (path string, err error) {
-	return h.job.StopWithSavepoint(ctx, absolute(dir), true)
+	return h.job.StopWithSavepoint(ctx, h.savepointDir(dir), true)
 }
 
 // JobStatus is the state of a job: RUNNING, FINISHED and so on, as Flink names them.

@@ -68,6 +68,8 @@ var layers = []layer{
 		"internal/keys", "internal/invariants",
 	}},
 
+	{"internal/jobsettings", []string{"internal/graph", "internal/invariants"}},
+
 	// The API runs nothing: it makes graphs of operators.
 	{"stream", []string{
 		"element", "connector", "format", "watermark", "window", "aggregate", "serializer", "state",
@@ -117,7 +119,7 @@ var layers = []layer{
 	{"internal/role", []string{
 		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",
 		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/jobmanager", "internal/taskmanager",
-		"internal/config", "internal/codec", "internal/keys", "internal/invariants",
+		"internal/jobsettings", "internal/codec", "internal/keys", "internal/invariants",
 	}},
 	{"internal/cluster", []string{
 		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",
