@@ -40,12 +40,11 @@ type simulation struct {
 	masters []*jobMaster
 	workers []*taskManager
 	rm      *rmcore.SlotManager
-	// rmStarts makes the incarnations of the ResourceManager; rmSequence numbers what it sends.
-	rmStarts   int
-	rmSequence int64
-	channels   map[channelID]*channel
-	tasks      []*task
-	attempts   map[int64]bool
+	// rmStarts counts the leaders of which the ResourceManager was a part: their epochs.
+	rmStarts int64
+	channels map[channelID]*channel
+	tasks    []*task
+	attempts map[int64]bool
 	// complete are checkpoints that were claimed; metadata those of which it was stored; committed the output.
 	complete, metadata map[int64]bool
 	committed          map[string][]record
@@ -195,12 +194,13 @@ func (s *simulation) startResourceManager() {
 	s.rmStarts++
 	start := s.rmStarts
 	s.rm = rmcore.NewSlotManager(rmcore.Config{
-		Incarnation: fmt.Sprintf("rm%d", start), Heartbeat: heartbeat, HeartbeatTimeout: heartbeatTimeout,
+		Incarnation: "rm", Epoch: start, Heartbeat: heartbeat, HeartbeatTimeout: heartbeatTimeout,
 	}, s.w.now)
+	sequence := int64(0)
 	perform := func() {
 		for _, a := range s.rm.Take() {
-			s.rmSequence++
-			a.Message.Sequence = s.rmSequence
+			sequence++
+			a.Message.Sequence = sequence
 			s.w.send(rmName, a.To, a.Message)
 		}
 	}

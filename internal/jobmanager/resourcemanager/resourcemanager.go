@@ -5,6 +5,7 @@
 package resourcemanager
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -35,6 +36,12 @@ func Start(c core.Config, network rpc.Network) (*ResourceManager, error) {
 
 // Stop ends it and waits.
 func (r *ResourceManager) Stop() { r.endpoint.Stop() }
+
+// Workers says what to ask the cluster provider for.
+func (r *ResourceManager) Workers(ctx context.Context) (w core.Workers, err error) {
+	err = r.endpoint.Call(ctx, func() { w = r.core.Workers(time.Now()) })
+	return w, err
+}
 
 // Receive implements rpc.Handler.
 func (r *ResourceManager) Receive(e *weirpb.Envelope) {

@@ -1119,7 +1119,8 @@ func (x *NeedsStatus) GetMissing() int32 {
 	return 0
 }
 
-// OfferSlots offers slots to a JobMaster, again with each heartbeat until they are answered.
+// OfferSlots offers slots to a JobMaster, again with each heartbeat until they are answered. Where executors are processes
+// of their own it comes with each heartbeat, whether there is something to offer or not: it says what is held.
 type OfferSlots struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	TaskManager string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
@@ -1767,7 +1768,9 @@ type ExecutorReport struct {
 	// data_address is where the executor's exchange is reached; empty where the offer of the slots has told it.
 	DataAddress string `protobuf:"bytes,6,opt,name=data_address,json=dataAddress,proto3" json:"data_address,omitempty"`
 	// fingerprint is that of the graph that the executor describes.
-	Fingerprint   uint64 `protobuf:"varint,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Fingerprint uint64 `protobuf:"varint,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// process differs for each start of an executor that is a process of its own; empty where it is part of its TaskManager.
+	Process       string `protobuf:"bytes,8,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1852,13 @@ func (x *ExecutorReport) GetFingerprint() uint64 {
 		return x.Fingerprint
 	}
 	return 0
+}
+
+func (x *ExecutorReport) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
 }
 
 type AcknowledgeCheckpoint struct {
@@ -4027,7 +4037,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\ametrics\x18\v \x01(\v2\x15.weir.rpc.TaskMetricsR\ametrics\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\f \x01(\x03R\n" +
-	"deployment\"\xad\x02\n" +
+	"deployment\"\xc7\x02\n" +
 	"\x0eExecutorReport\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12*\n" +
@@ -4035,7 +4045,8 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\facknowledged\x18\x04 \x03(\v2\x1f.weir.rpc.AcknowledgeCheckpointR\facknowledged\x12 \n" +
 	"\vallocations\x18\x05 \x03(\tR\vallocations\x12!\n" +
 	"\fdata_address\x18\x06 \x01(\tR\vdataAddress\x12 \n" +
-	"\vfingerprint\x18\a \x01(\x04R\vfingerprint\"\x8e\x02\n" +
+	"\vfingerprint\x18\a \x01(\x04R\vfingerprint\x12\x18\n" +
+	"\aprocess\x18\b \x01(\tR\aprocess\"\x8e\x02\n" +
 	"\x15AcknowledgeCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x03R\n" +

@@ -14,7 +14,7 @@ import (
 )
 
 // TestScripts tells stories: `receive from=NAME [job=ID] [epoch=N] [seq=N]` takes a message, `tick d=DURATION` lets time
-// pass, `use allocation=ID` asks for the slot of a task. The table follows the actions where it changed.
+// pass, `drain` ends the giving of slots. The table follows the actions where it changed.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
@@ -53,6 +53,8 @@ func TestScripts(t *testing.T) {
 						s.Refuse(e)
 					}
 				}
+			case "drain":
+				s.Drain()
 			case "tick":
 				var text string
 				d.ScanArgs(t, "d", &text)

@@ -10,8 +10,9 @@ import (
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// Config is what a Slots is made of; all is required.
+// Config is what a Slots is made of; all is required but where a zero value is explained.
 type Config struct {
+	// DataAddress is empty where executors are processes of their own, which tell theirs.
 	ID, Incarnation, DataAddress string
 	ResourceManager              string
 	Slots                        int
@@ -63,9 +64,11 @@ type Slots struct {
 	slots  []Slot
 	fence  rpc.Fence
 	// wish is the newest of the ResourceManager.
-	wish    struct{ epoch, sequence int64 }
-	next    time.Time
-	actions []Action
+	wish struct{ epoch, sequence int64 }
+	// draining tells that no slot is to be given to a job any more.
+	draining bool
+	next     time.Time
+	actions  []Action
 }
 
 // NewSlots makes a table of free slots; the first report is due at once.
@@ -78,6 +81,22 @@ func (s *Slots) Take() []Action {
 	a := s.actions
 	s.actions = nil
 	return a
+}
+
+// Drain ends the giving of slots: what is offered to a job and was never accepted is free, and the rest goes on.
+func (s *Slots) Drain() {
+	s.draining = true
+	for i := range s.slots {
+		if slot := &s.slots[i]; slot.State == Offered && slot.Epoch == 0 {
+			s.free(slot)
+		}
+	}
+	s.report()
+}
+
+// InUse reports whether a slot is offered or active.
+func (s *Slots) InUse() bool {
+	return slices.ContainsFunc(s.slots, func(x Slot) bool { return x.State != Free })
 }
 
 // Slots returns a copy of the table.
@@ -115,7 +134,9 @@ func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
 	fresh := false
 	for i := range s.slots {
 		slot, wish := &s.slots[i], wishes[i]
-		if slot.State == Offered && (wish == nil || wish.GetAllocationId() != slot.Allocation) {
+		// Tasks run in a slot that was accepted once and is offered to the next JobMaster: a ResourceManager that has just
+		// been started may not know of it yet, and only a JobMaster gives it back.
+		if slot.State == Offered && slot.Epoch == 0 && (wish == nil || wish.GetAllocationId() != slot.Allocation) {
 			s.free(slot)
 		}
 		if wish == nil {
@@ -123,7 +144,7 @@ func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
 		}
 		same := slot.Allocation == wish.GetAllocationId()
 		switch {
-		case slot.State == Free:
+		case slot.State == Free && !s.draining:
 			*slot = Slot{
 				State: Offered, Allocation: wish.GetAllocationId(), Job: wish.GetJobId(), JobMaster: wish.GetJobMaster(),
 				since: now,
@@ -263,7 +284,7 @@ func (s *Slots) Next() time.Time { return s.next }
 func (s *Slots) report() {
 	r := &weirpb.TaskManagerReport{
 		Id: s.config.ID, Incarnation: s.config.Incarnation, DataAddress: s.config.DataAddress,
-		MemoryBytes: s.config.MemoryBytes,
+		MemoryBytes: s.config.MemoryBytes, Draining: s.draining,
 	}
 	for i, slot := range s.slots {
 		r.Slots = append(r.Slots, &weirpb.Slot{
@@ -275,26 +296,26 @@ func (s *Slots) report() {
 	}})
 }
 
-// offer offers all slots that are to be, in one message a JobMaster.
+// offer offers all slots that are to be, in one message a JobMaster. Where executors are processes the JobMasters of
+// active slots hear with it what they hold, as those can't speak for the TaskManager.
 func (s *Slots) offer() {
+	tells := func(x Slot) bool { return x.State == Offered || x.State == Active && s.config.DataAddress == "" }
 	for i, first := range s.slots {
-		if first.State != Offered || slices.ContainsFunc(s.slots[:i], func(x Slot) bool {
-			return x.State == Offered && x.JobMaster == first.JobMaster
+		if !tells(first) || slices.ContainsFunc(s.slots[:i], func(x Slot) bool {
+			return tells(x) && x.JobMaster == first.JobMaster
 		}) {
 			continue
 		}
 		o := &weirpb.OfferSlots{
 			TaskManager: s.config.ID, Incarnation: s.config.Incarnation, DataAddress: s.config.DataAddress,
 		}
-		for k := i; k < len(s.slots); k++ {
-			if x := s.slots[k]; x.State == Offered && x.JobMaster == first.JobMaster {
+		for k, x := range s.slots {
+			switch {
+			case x.State == Offered && x.JobMaster == first.JobMaster:
 				o.Allocations = append(o.Allocations, &weirpb.Allocation{
 					Slot: int32(k), AllocationId: x.Allocation, JobId: x.Job, JobMaster: x.JobMaster,
 				})
-			}
-		}
-		for _, x := range s.slots {
-			if x.State == Active && x.Job == first.Job {
+			case x.State == Active && x.Job == first.Job:
 				o.Held = append(o.Held, x.Allocation)
 			}
 		}

@@ -79,9 +79,7 @@ func (m *Master) channels(edge *graph.JobEdge, subtask int) []*weirpb.InputChann
 		in := &weirpb.InputChannel{
 			ProducerAttempt: producer.attempt, Edge: int32(edge.OutIndex), Subpartition: int32(edge.Channel(subtask)),
 		}
-		if tm := m.slots.managers[producer.taskManager]; tm != nil {
-			in.Address = tm.address
-		}
+		in.Address = m.slots.address(producer.taskManager)
 		inputs = append(inputs, in)
 	}
 	return inputs
@@ -90,7 +88,7 @@ func (m *Master) channels(edge *graph.JobEdge, subtask int) []*weirpb.InputChann
 // heartbeat says again what the ResourceManager and each TaskManager are to know, and what no answer has shown to have
 // arrived.
 func (m *Master) heartbeat(now time.Time) {
-	m.send(m.config.ResourceManager, m.needs(len(m.slots.seats)))
+	m.declareNeeds()
 	for _, id := range m.slots.order {
 		m.sendHeartbeat(m.slots.managers[id])
 		for _, r := range m.graph.regions {
@@ -126,6 +124,9 @@ func (m *Master) unseen(r *region, taskManager string, now time.Time) bool {
 			now.Sub(e.deployedAt) < m.config.Heartbeat
 	})
 }
+
+// declareNeeds says what the job needs and holds.
+func (m *Master) declareNeeds() { m.send(m.config.ResourceManager, m.needs(len(m.slots.seats))) }
 
 // needs declares how many slots the job is to have.
 func (m *Master) needs(slots int) *weirpb.Envelope {

@@ -69,6 +69,22 @@ func (g *executionGraph) findRegions() {
 // of returns the current execution of a place.
 func (g *executionGraph) of(s subtask) *execution { return g.current[s.vertex][s.index] }
 
+// regionOfExecution returns the region of an execution.
+func (g *executionGraph) regionOfExecution(e *execution) *region {
+	return g.regions[g.regionOf[e.vertex][e.subtask]]
+}
+
+// on lists the executions on a TaskManager, in the order of the graph.
+func (g *executionGraph) on(taskManager string) []*execution {
+	var on []*execution
+	g.all(func(e *execution) {
+		if e.taskManager == taskManager {
+			on = append(on, e)
+		}
+	})
+	return on
+}
+
 // all calls f for each current execution, in the order of the graph.
 func (g *executionGraph) all(f func(e *execution)) {
 	for _, of := range g.current {

@@ -4,6 +4,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,16 +20,19 @@ func (m *Master) failExecution(e *execution, f Failure, now time.Time) {
 		return // a task that fails while it is being canceled has ended, too
 	}
 	m.record(f)
-	m.failRegion(m.graph.regions[m.graph.regionOf[e.vertex][e.subtask]], f, now)
+	m.failRegions([]*region{m.graph.regionOfExecution(e)}, f, now)
 }
 
-// failRegion cancels a region and plans its restart. A second failure meanwhile folds in.
-func (m *Master) failRegion(r *region, f Failure, now time.Time) {
-	if m.status == JobFailing || m.status == JobCancelling || r.state == regionCanceling || r.state == regionDone {
+// failRegions cancels regions and plans their restart. A second failure meanwhile folds in.
+func (m *Master) failRegions(failed []*region, f Failure, now time.Time) {
+	failed = slices.DeleteFunc(failed, func(r *region) bool { return r.state == regionCanceling || r.state == regionDone })
+	if m.status == JobFailing || m.status == JobCancelling || len(failed) == 0 {
 		return
 	}
 	if m.checks.ending { // all output is safe in a checkpoint that nothing follows: only commits are left to do
-		m.cancelRegion(r, now)
+		for _, r := range failed {
+			m.cancelRegion(r, now)
+		}
 		return
 	}
 	if f.Kind == Fatal {
@@ -42,8 +46,10 @@ func (m *Master) failRegion(r *region, f Failure, now time.Time) {
 		return
 	}
 	m.setStatus(JobRestarting, &f)
-	m.cancelRegion(r, now)
-	r.restartAt = now.Add(delay)
+	for _, r := range failed {
+		m.cancelRegion(r, now)
+		r.restartAt = now.Add(delay)
+	}
 }
 
 // failAll restarts the whole job.
@@ -145,13 +151,16 @@ func (m *Master) leaveBehind(r *region, now time.Time) {
 
 // stepWaiting deploys a region whose slots are there.
 func (m *Master) stepWaiting(r *region, now time.Time) bool {
-	missing := 0
+	missing, silent := 0, ""
 	for _, s := range r.members {
-		if m.slots.at(s.index) == nil {
+		slot := m.slots.at(s.index)
+		if slot == nil {
 			missing++
+		} else if m.slots.address(slot.taskManager) == "" {
+			silent = slot.taskManager
 		}
 	}
-	if missing == 0 {
+	if missing == 0 && silent == "" {
 		m.deploy(r, now)
 		return true
 	}
@@ -161,6 +170,10 @@ func (m *Master) stepWaiting(r *region, now time.Time) bool {
 	f := Failure{At: now, Kind: World, Text: fmt.Sprintf(
 		"%d of the %d slots that the job needs are missing after %v: start more TaskManagers or lower the parallelism",
 		m.slots.missing(), len(m.slots.seats), m.config.SlotTimeout)}
+	if missing == 0 {
+		f.TaskManager = silent
+		f.Text = fmt.Sprintf("the executor on TaskManager %s has not reported within %v: see its log", silent, m.config.SlotTimeout)
+	}
 	m.record(f)
 	m.failJob(f, now)
 	return true
@@ -190,17 +203,39 @@ func (m *Master) findLost(now time.Time) {
 	}
 }
 
-// lose drops a TaskManager: its tasks have failed, or ended if they were to.
+// lose drops a TaskManager: its tasks have failed, or ended if they were to. That is one failure, whatever ran there.
 func (m *Master) lose(id, why string, now time.Time) {
+	held := len(m.slots.held)
 	m.slots.drop(id)
-	m.graph.all(func(e *execution) {
-		if e.taskManager != id || !e.deployed() {
-			return
+	m.failTogether(m.graph.on(id), Failure{TaskManager: id, Text: why, Kind: World}, now)
+	if len(m.slots.held) < held {
+		m.declareNeeds() // others may have slots: the next heartbeat would be late
+	}
+}
+
+// failTogether takes that attempts ended for one reason: it is recorded once, and the restart strategy is asked once.
+func (m *Master) failTogether(ended []*execution, f Failure, now time.Time) {
+	f.At = now
+	var regions []*region
+	for _, e := range ended {
+		if !e.deployed() {
+			continue
 		}
 		if e.state == Canceling {
 			e.transition(Canceled, now)
-			return
+			continue
 		}
-		m.failExecution(e, Failure{Text: why, Kind: World}, now)
-	})
+		e.transition(Failed, now)
+		e.cause = &f
+		if len(regions) == 0 {
+			f.Task = m.graph.taskName(e)
+		}
+		if r := m.graph.regionOfExecution(e); !slices.Contains(regions, r) {
+			regions = append(regions, r)
+		}
+	}
+	if len(regions) > 0 {
+		m.record(f)
+		m.failRegions(regions, f, now)
+	}
 }

@@ -12,7 +12,15 @@ import (
 // Receive takes a message. Those of another epoch, of TaskManagers that were declared lost and of attempts that are no
 // more are dropped.
 func (m *Master) Receive(e *weirpb.Envelope, now time.Time) {
-	if m.status.Ended() || e.GetJobId() != m.config.JobID {
+	if m.status.Ended() {
+		return
+	}
+	if lost := e.GetPeerLost(); lost != nil { // of no job: the Router says it to all
+		m.peerLost(lost, now)
+		m.advance(now)
+		return
+	}
+	if e.GetJobId() != m.config.JobID {
 		return
 	}
 	// Offers and needs are not of an epoch: their senders learn it from the answer.
@@ -35,9 +43,11 @@ func (m *Master) Receive(e *weirpb.Envelope, now time.Time) {
 func (m *Master) receiveFromTask(e *weirpb.Envelope, now time.Time) {
 	switch b := e.GetBody().(type) {
 	case *weirpb.Envelope_ExecutorReport:
-		m.reported(b.ExecutorReport, e.GetSequence(), now)
+		m.reported(b.ExecutorReport, e, now)
+	case *weirpb.Envelope_ExecutorLost:
+		m.executorLost(b.ExecutorLost, now)
 	case *weirpb.Envelope_TaskStateChanged:
-		m.taskStatus(b.TaskStateChanged.GetStatus(), e.GetFrom(), e.GetSequence(), now)
+		m.taskStatus(b.TaskStateChanged.GetStatus(), e.GetSequence(), now)
 	case *weirpb.Envelope_AcknowledgeCheckpoint:
 		m.acknowledged(b.AcknowledgeCheckpoint)
 	case *weirpb.Envelope_DeclineCheckpoint:
@@ -66,6 +76,9 @@ func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 	for _, id := range m.slots.gone(tm.id, has, sequence) {
 		m.failSlot(id, now)
 	}
+	if len(o.GetAllocations()) == 0 {
+		return // it says what is held
+	}
 	answer := &weirpb.AnswerSlots{Incarnation: tm.incarnation}
 	for _, a := range o.GetAllocations() {
 		if m.slots.offer(a.GetAllocationId(), tm.id, sequence) {
@@ -77,24 +90,64 @@ func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 	m.send(tm.id, &weirpb.Envelope{Body: &weirpb.Envelope_AnswerSlots{AnswerSlots: answer}})
 }
 
+// peerLost takes that connections are gone, and with them for now the TaskManagers behind them. Where the own one is, all
+// come back with it.
+func (m *Master) peerLost(p *weirpb.PeerLost, now time.Time) {
+	for _, name := range p.GetNames() {
+		if m.slots.managers[name] != nil {
+			m.lose(name, "the connection to TaskManager "+name+" is lost: "+p.GetReason(), now)
+		}
+	}
+}
+
+// executorLost takes that an executor process has ended, with all attempts that it had. It may be said again.
+func (m *Master) executorLost(x *weirpb.ExecutorLost, now time.Time) {
+	tm := m.slots.managers[x.GetTaskManager()]
+	if tm == nil || tm.incarnation != x.GetIncarnation() {
+		return
+	}
+	var ended []*execution
+	for _, id := range x.GetAttempts() {
+		if e := m.graph.byAttempt[id]; e != nil && e.taskManager == tm.id && e.deployed() {
+			ended = append(ended, e)
+		}
+	}
+	if len(ended) == 0 {
+		return
+	}
+	tm.reached = "" // its successor tells another
+	f := Failure{TaskManager: tm.id, Text: x.GetReason(), Kind: x.GetKind()}
+	if f.Kind == weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED {
+		f.Kind = World
+	}
+	m.failTogether(ended, f, now)
+}
+
 // reported takes the whole state of an executor: what it does not know of is lost, and what has ended is acknowledged by
 // the next heartbeat.
-func (m *Master) reported(r *weirpb.ExecutorReport, sequence int64, now time.Time) {
-	tm := m.slots.managers[r.GetTaskManager()]
+func (m *Master) reported(r *weirpb.ExecutorReport, envelope *weirpb.Envelope, now time.Time) {
+	tm, sequence := m.slots.managers[r.GetTaskManager()], envelope.GetSequence()
 	if tm == nil {
 		// Lost before, and back: it is told that nothing of it is wanted.
 		tm = &manager{id: r.GetTaskManager(), incarnation: r.GetIncarnation()}
 		m.sendHeartbeat(tm)
 		return
 	}
-	if tm.incarnation != r.GetIncarnation() || sequence <= tm.reported {
+	if tm.incarnation != r.GetIncarnation() {
+		return
+	}
+	m.reporting(tm, stream{envelope.GetFrom(), r.GetProcess()})
+	if sequence <= tm.reported {
 		return
 	}
 	tm.heard, tm.reported, tm.ended = now, sequence, nil
+	if a := r.GetDataAddress(); a != "" {
+		tm.reached = a
+	}
 	shown := make(map[int64]bool, len(r.GetTasks()))
 	for _, s := range r.GetTasks() {
 		shown[s.GetAttempt()] = true
-		m.taskStatus(s, tm.id, sequence, now)
+		m.taskStatus(s, sequence, now)
 		if x := m.graph.byAttempt[s.GetAttempt()]; x != nil {
 			m.sendAssignments(x, s.GetAssigned()+1)
 		}
@@ -105,40 +158,64 @@ func (m *Master) reported(r *weirpb.ExecutorReport, sequence int64, now time.Tim
 	for _, a := range r.GetAcknowledged() {
 		m.acknowledged(a)
 	}
-	for _, id := range m.slots.gone(tm.id, r.GetAllocations(), sequence) {
-		m.failSlot(id, now)
+	if envelope.GetFrom() == tm.id { // else the TaskManager itself says which slots there are, by its own count of messages
+		for _, id := range m.slots.gone(tm.id, r.GetAllocations(), sequence) {
+			m.failSlot(id, now)
+		}
 	}
-	m.graph.all(func(e *execution) {
-		if e.taskManager != tm.id || !e.seen || !e.deployed() || shown[e.attempt] || sequence <= e.shown {
-			return
+	m.findUnknown(tm, shown, sequence, now)
+}
+
+// reporting takes who reports: what another sender has shown says nothing about this one's order.
+func (m *Master) reporting(tm *manager, from stream) {
+	if from == tm.stream {
+		return
+	}
+	if tm.stream != (stream{}) {
+		for _, e := range m.graph.on(tm.id) {
+			e.shown = 0
 		}
-		if e.state == Canceling {
-			e.transition(Canceled, now)
-			return
+	}
+	tm.stream, tm.reported = from, 0
+}
+
+// findUnknown takes that a report does not show attempts which were shown before.
+func (m *Master) findUnknown(tm *manager, shown map[int64]bool, sequence int64, now time.Time) {
+	var lost []*execution
+	for _, e := range m.graph.on(tm.id) {
+		if e.seen && e.deployed() && !shown[e.attempt] && sequence > e.shown {
+			lost = append(lost, e)
 		}
-		m.failExecution(e, Failure{Text: "the TaskManager does not know the task any more", Kind: World}, now)
-	})
+	}
+	m.failTogether(lost, Failure{TaskManager: tm.id, Text: "the TaskManager does not know the task any more", Kind: World}, now)
 }
 
 // failSlot restarts what runs in a slot that is lost. The tasks may run still: they are canceled like their region.
 func (m *Master) failSlot(allocation string, now time.Time) {
+	var regions []*region
+	f := Failure{At: now, Text: "the TaskManager has taken the slot back", Kind: World}
 	m.graph.all(func(e *execution) {
-		if e.allocation == allocation && e.deployed() && e.state != Canceling {
-			f := Failure{
-				At: now, Task: m.graph.taskName(e), TaskManager: e.taskManager,
-				Text: "the TaskManager has taken the slot back", Kind: World,
-			}
-			m.record(f)
-			m.failRegion(m.graph.regions[m.graph.regionOf[e.vertex][e.subtask]], f, now)
+		if e.allocation != allocation || !e.deployed() || e.state == Canceling {
+			return
+		}
+		if len(regions) == 0 {
+			f.Task, f.TaskManager = m.graph.taskName(e), e.taskManager
+		}
+		if r := m.graph.regionOfExecution(e); !slices.Contains(regions, r) {
+			regions = append(regions, r)
 		}
 	})
+	if len(regions) > 0 {
+		m.record(f)
+		m.failRegions(regions, f, now)
+	}
 }
 
 // taskStatus takes what is reported of one attempt.
-func (m *Master) taskStatus(s *weirpb.TaskStatus, taskManager string, sequence int64, now time.Time) {
+func (m *Master) taskStatus(s *weirpb.TaskStatus, sequence int64, now time.Time) {
 	e := m.graph.byAttempt[s.GetAttempt()]
 	state, ok := stateOf(s.GetState())
-	if e == nil || !ok || e.taskManager != taskManager || !e.deployed() {
+	if e == nil || !ok || !e.deployed() {
 		return
 	}
 	e.seen, e.shown = true, max(e.shown, sequence)

@@ -20,7 +20,8 @@ import (
 )
 
 // TestScripts tells stories of a job that reads, counts and writes. `new p=N [chained] [restart=none]` makes it; the other
-// commands are events, and what follows are the actions, heartbeats and what is said again left out.
+// commands are events, and what follows are the actions, heartbeats and what is said again left out; `show-needs` shows
+// needs, too.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
@@ -43,6 +44,7 @@ type script struct {
 	sequence map[string]int64
 	metadata map[int64]*checkpoint.Metadata // that was to be stored
 	commits  []Commit
+	told     bool // needs are shown
 }
 
 func newScript(t *testing.T, d *datadriven.TestData) *script {
@@ -113,9 +115,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	m, now := s.m, s.now
 	switch d.Cmd {
-	case "offer": // offer tm=NAME slots=(A,B)
+	case "offer": // offer tm=NAME slots=(A,B) [silent]
 		tm := text(t, d, "tm")
 		o := &weirpb.OfferSlots{TaskManager: tm, Incarnation: "x" + text(t, d, "start"), DataAddress: tm}
+		if d.HasArg("silent") {
+			o.DataAddress = "" // its executors tell theirs
+		}
 		for _, a := range argument(d, "slots") {
 			o.Allocations = append(o.Allocations, &weirpb.Allocation{AllocationId: a, JobId: "j"})
 		}
@@ -160,6 +165,23 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		s.receive(tm, &weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: &weirpb.ExecutorReport{
 			TaskManager: tm, Incarnation: "x", Allocations: argument(d, "slots"),
 		}}})
+	case "address": // address tm=NAME process=NAME: the first report of an executor process
+		tm := text(t, d, "tm")
+		s.receive("executor of "+tm, &weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: &weirpb.ExecutorReport{
+			TaskManager: tm, Incarnation: "x", Process: text(t, d, "process"), DataAddress: tm + "/" + text(t, d, "process"),
+		}}})
+	case "executor-lost": // executor-lost tm=NAME TASK...
+		x := &weirpb.ExecutorLost{TaskManager: text(t, d, "tm"), Incarnation: "x", Reason: "signal: killed", Kind: World}
+		for _, a := range d.CmdArgs {
+			if len(a.Vals) == 0 {
+				x.Attempts = append(x.Attempts, s.execution(t, d, a.Key).attempt)
+			}
+		}
+		s.receive(x.GetTaskManager(), &weirpb.Envelope{Body: &weirpb.Envelope_ExecutorLost{ExecutorLost: x}})
+	case "peer-lost": // peer-lost names=(A,B)
+		m.Receive(&weirpb.Envelope{Body: &weirpb.Envelope_PeerLost{PeerLost: &weirpb.PeerLost{
+			Names: argument(d, "names"), Reason: "reset",
+		}}}, now)
 	case "written":
 		m.Stored(coordinator.MetadataWritten{ID: number(t, d, "id")}, now)
 	case "claimed":
@@ -174,6 +196,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		m.Suspend(now)
 	case "tick":
 		s.tick(t, d)
+	case "show-needs":
+		s.told = true
 	default:
 		d.Fatalf(t, "unknown command")
 	}
@@ -235,6 +259,9 @@ func (s *script) actions() string {
 func (s *script) describe(a Action) string {
 	switch a := a.(type) {
 	case Send:
+		if n := a.Message.GetDeclareNeeds(); n != nil && s.told {
+			return "-> " + a.To + ": " + rpctest.Format(a.Message)
+		}
 		if a.Message.GetDeclareNeeds() != nil || a.Message.GetJobMasterHeartbeat() != nil {
 			return ""
 		}

@@ -28,13 +28,20 @@ type heldSlot struct {
 
 // manager is a TaskManager as its job sees it.
 type manager struct {
-	id, incarnation, address string
-	heard                    time.Time
-	// reported is the sequence number of its last report; older ones are of the past.
+	id, incarnation string
+	// offered is the address of its exchange as the offer told it; reached that as its executor did, which counts more:
+	// an executor that is started anew has another.
+	offered, reached string
+	heard            time.Time
+	// stream is the sender of the last report, and reported the sequence number of that: older ones are of the past.
+	stream   stream
 	reported int64
 	// ended are attempts whose end its last report told: the next heartbeat acknowledges them.
 	ended []int64
 }
+
+// stream names a sender of reports: sequence numbers count for each. An executor that is a process has its own.
+type stream struct{ from, process string }
 
 func newSlotPool(seats int) slotPool {
 	return slotPool{seats: make([]string, seats), held: map[string]*heldSlot{}, managers: map[string]*manager{}}
@@ -74,9 +81,21 @@ func (p *slotPool) heard(id, incarnation, address string, now time.Time) (m *man
 	}
 	m.heard = now
 	if address != "" {
-		m.address = address
+		m.offered = address
 	}
 	return m, fresh
+}
+
+// address is where the exchange of a TaskManager's executor is reached; empty while that is not known.
+func (p *slotPool) address(id string) string {
+	m := p.managers[id]
+	switch {
+	case m == nil:
+		return ""
+	case m.reached != "":
+		return m.reached
+	}
+	return m.offered
 }
 
 // drop forgets a TaskManager with all its slots.

@@ -13,15 +13,26 @@ import (
 	"github.com/weir-stream/weir/internal/rpc/rpctest"
 )
 
-// TestScripts tells stories: `receive from=NAME [epoch=N]` takes a message, `tick d=DURATION` lets time pass.
+// TestScripts tells stories: `new epoch=N` starts another leader, `receive from=NAME [epoch=N]` takes a message,
+// `tick d=DURATION` lets time pass, `workers` asks what a cluster provider is to do.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
 		now := time.Unix(0, 0)
-		m := NewSlotManager(Config{Incarnation: "a", Heartbeat: time.Second, HeartbeatTimeout: 3 * time.Second}, now)
+		config := Config{
+			Incarnation: "a", Heartbeat: time.Second, HeartbeatTimeout: 3 * time.Second,
+			WorkersMax: 4, WorkerSlots: 2, WorkerTimeout: 4 * time.Second,
+		}
+		m := NewSlotManager(config, now)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
 			switch d.Cmd {
+			case "new":
+				d.ScanArgs(t, "epoch", &config.Epoch)
+				m = NewSlotManager(config, now)
+			case "workers":
+				w := m.Workers(now)
+				return fmt.Sprintf("wanted %d, idle %v\n", w.Wanted, w.Idle)
 			case "receive":
 				e, err := rpctest.Parse(d.Input)
 				if err != nil {

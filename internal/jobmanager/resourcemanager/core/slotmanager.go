@@ -13,8 +13,16 @@ import (
 
 // Config is what a SlotManager is made of.
 type Config struct {
-	// Incarnation makes the allocation ids of this start unique.
+	// Incarnation and Epoch, the leader epoch of the JobManager, make the allocation ids of this start unique. Messages
+	// carry the epoch: a TaskManager takes the wishes of a later leader as newer.
 	Incarnation string
+	Epoch       int64
+	// WorkersMax is how many TaskManagers there may be with those that are asked for; zero asks for none. A TaskManager
+	// without a slot in use for WorkerTimeout is given back; zero gives none back.
+	WorkersMax    int
+	WorkerTimeout time.Duration
+	// WorkerSlots is how many slots a TaskManager has that is asked for; it counts where WorkersMax is set.
+	WorkerSlots int
 	// Heartbeat is the time between two wishes; who is silent for HeartbeatTimeout is forgotten.
 	Heartbeat, HeartbeatTimeout time.Duration
 }
@@ -42,6 +50,10 @@ type manager struct {
 	endpoint, incarnation string
 	slots                 []slot
 	heard                 time.Time
+	// draining ones get no further allocation.
+	draining bool
+	// used is when a slot was last seen in use, or the TaskManager first heard of.
+	used time.Time
 }
 
 type slot struct {
@@ -83,6 +95,8 @@ func (m *SlotManager) Receive(e *weirpb.Envelope, now time.Time) {
 		if m.fence.Admit(b.DeclareNeeds.GetJobId(), e.GetEpoch()) {
 			m.declared(b.DeclareNeeds, e.GetEpoch(), now)
 		}
+	case *weirpb.Envelope_PeerLost:
+		m.peerLost(b.PeerLost.GetNames())
 	}
 }
 
@@ -94,11 +108,12 @@ func (m *SlotManager) reported(r *weirpb.TaskManagerReport, from string, now tim
 		if tm == nil {
 			m.managerOrder = insert(m.managerOrder, r.GetId())
 		}
-		tm = &manager{endpoint: from, incarnation: r.GetIncarnation(), slots: make([]slot, len(r.GetSlots()))}
+		tm = &manager{endpoint: from, incarnation: r.GetIncarnation(), slots: make([]slot, len(r.GetSlots())), used: now}
 		m.managers[r.GetId()] = tm
 	}
 	tm.heard = now
-	freed := false
+	freed := r.GetDraining() != tm.draining
+	tm.draining = r.GetDraining()
 	for _, s := range r.GetSlots() {
 		i := int(s.GetIndex())
 		if i < 0 || i >= len(tm.slots) {
@@ -132,7 +147,7 @@ func (m *SlotManager) declared(d *weirpb.DeclareNeeds, epoch int64, now time.Tim
 	if epoch == j.epoch && d.GetVersion() < j.version {
 		return
 	}
-	changed := j.slots != int(d.GetSlots()) || j.master != d.GetJobMaster()
+	changed := j.slots != int(d.GetSlots()) || j.master != d.GetJobMaster() || !slices.Equal(j.held, d.GetHeld())
 	j.master, j.version, j.epoch, j.held, j.heard = d.GetJobMaster(), d.GetVersion(), epoch, d.GetHeld(), now
 	j.slots = int(d.GetSlots())
 	if changed {
@@ -146,10 +161,10 @@ func (m *SlotManager) Tick(now time.Time) {
 		return
 	}
 	m.next = now.Add(m.config.Heartbeat)
+	m.noteUse(now)
 	for _, id := range slices.Clone(m.managerOrder) {
 		if now.Sub(m.managers[id].heard) >= m.config.HeartbeatTimeout {
-			delete(m.managers, id)
-			m.managerOrder = remove(m.managerOrder, id)
+			m.forget(id)
 		}
 	}
 	for _, id := range slices.Clone(m.jobList) {
@@ -162,26 +177,37 @@ func (m *SlotManager) Tick(now time.Time) {
 	m.match()
 }
 
+// peerLost forgets the TaskManagers whose connection is gone; those that come back report what they have.
+func (m *SlotManager) peerLost(names []string) {
+	lost := false
+	for _, id := range slices.Clone(m.managerOrder) {
+		if slices.Contains(names, m.managers[id].endpoint) {
+			m.forget(id)
+			lost = true
+		}
+	}
+	if lost {
+		m.match()
+	}
+}
+
+func (m *SlotManager) forget(id string) {
+	delete(m.managers, id)
+	m.managerOrder = remove(m.managerOrder, id)
+}
+
 // match gives free slots to the jobs that lack them and takes unaccepted ones from those that need none, then sends all
 // wishes.
 func (m *SlotManager) match() {
-	counts := map[string]int{}
-	m.eachSlot(func(_ *manager, _ int, s *slot) {
-		if j := m.jobs[s.job]; s.allocation != "" && !s.active && (j == nil || j.slots == 0) {
-			*s = slot{}
-		}
-		if s.allocation != "" {
-			counts[s.job]++
-		}
-	})
+	counts := m.counts()
 	m.withdraw(counts)
-	m.eachSlot(func(_ *manager, _ int, s *slot) {
-		if s.allocation != "" {
+	m.eachSlot(func(tm *manager, _ int, s *slot) {
+		if s.allocation != "" || tm.draining {
 			return
 		}
 		if id := m.neediest(counts); id != "" {
 			m.allocations++
-			*s = slot{allocation: fmt.Sprintf("%s-%d", m.config.Incarnation, m.allocations), job: id}
+			*s = slot{allocation: m.allocation(), job: id}
 			counts[id]++
 		}
 	})
@@ -195,6 +221,39 @@ func (m *SlotManager) match() {
 			}},
 		}})
 	}
+}
+
+// counts says how many slots each job has, after the offers that nobody has accepted were taken from jobs that need none
+// and from TaskManagers that drain. Slots that a job says it holds count though their TaskManager has not reported yet: a
+// ResourceManager that has just been started does not give a second one for each.
+func (m *SlotManager) counts() map[string]int {
+	counts, seen := map[string]int{}, map[string]bool{}
+	m.eachSlot(func(tm *manager, _ int, s *slot) {
+		j := m.jobs[s.job]
+		if s.allocation != "" && !s.active && (j == nil || j.slots == 0 || tm.draining && !slices.Contains(j.held, s.allocation)) {
+			*s = slot{}
+		}
+		if s.allocation != "" {
+			counts[s.job]++
+			seen[s.allocation] = true
+		}
+	})
+	for _, id := range m.jobList {
+		for _, held := range m.jobs[id].held {
+			if !seen[held] {
+				counts[id]++
+			}
+		}
+	}
+	return counts
+}
+
+// allocation makes an id that no other start of a ResourceManager uses.
+func (m *SlotManager) allocation() string {
+	if m.config.Epoch == 0 {
+		return fmt.Sprintf("%s-%d", m.config.Incarnation, m.allocations)
+	}
+	return fmt.Sprintf("%s-%d-%d", m.config.Incarnation, m.config.Epoch, m.allocations)
 }
 
 // withdraw takes back offers that a job has no need for.
@@ -236,7 +295,7 @@ func (m *SlotManager) sendWishes() {
 			}
 		}
 		m.actions = append(m.actions, Send{tm.endpoint, &weirpb.Envelope{
-			Body: &weirpb.Envelope_AllocateSlots{AllocateSlots: w},
+			Epoch: m.config.Epoch, Body: &weirpb.Envelope_AllocateSlots{AllocateSlots: w},
 		}})
 	}
 }
