@@ -14,6 +14,16 @@ func Each[T any](write func(ctx context.Context, in *T) error) Sink[T, None, Non
 	return each[T]{write}
 }
 
+// FunctionError is returned by a connector for an error of a function that the job gave it. The failure is then shown as
+// one of the job's code; other errors of a connector are of the world that it reads from or writes to.
+type FunctionError struct{ Err error }
+
+// Error is what the function returned.
+func (e *FunctionError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the function returned.
+func (e *FunctionError) Unwrap() error { return e.Err }
+
 type each[T any] struct {
 	write func(ctx context.Context, in *T) error
 }
@@ -28,7 +38,7 @@ func (e each[T]) Write(ctx context.Context, b *element.Batch[T]) error {
 	rows := b.Rows()
 	for i := range rows {
 		if err := e.write(ctx, &rows[i]); err != nil {
-			return err
+			return &FunctionError{err}
 		}
 	}
 	return nil

@@ -19,7 +19,8 @@
 // the contexts that user functions see: stream makes those, by the bind argument of constructors.
 //
 // User code runs under one deferred guard a batch. A panic or a returned error becomes a UserError of the step whose code
-// it was; errors of the engine and of connectors are passed on as they are.
+// it was, what a connector returns becomes a ConnectorError, and errors of the engine are passed on as they are: BlameFor
+// tells them apart.
 //
 // Invariants: a shared batch is never changed. What user code emits during a call is sent on before the call returns, and
 // before a watermark that follows. A steady stream allocates nothing.

@@ -52,7 +52,7 @@ func newEnumerator[T any, S connector.Split, E any](
 		}
 		e, err := src.NewEnumerator(ctx, enumeratorContext[S]{rt, splits}, from)
 		if err != nil {
-			return nil, fmt.Errorf("open an enumerator: %w", err)
+			return nil, called("open an enumerator", err)
 		}
 		return &enumerator[S, E]{e, splits, state}, nil
 	}
@@ -76,19 +76,19 @@ func (e *enumerator[S, E]) Assigned(reader int, data []byte) (err error) {
 	if err != nil {
 		return fmt.Errorf("decode splits of reader %d: %w", reader, err)
 	}
-	return e.of.Assigned(reader, splits)
+	return called("tell of assigned splits", e.of.Assigned(reader, splits))
 }
 
 // Start begins discovery.
 func (e *enumerator[S, E]) Start(ctx context.Context) (err error) {
 	defer guard(&Info{Name: enumeratorName}, &err)
-	return e.of.Start(ctx)
+	return called("start", e.of.Start(ctx))
 }
 
 // ReaderReady tells that a reader asks for work.
 func (e *enumerator[S, E]) ReaderReady(reader int) (err error) {
 	defer guard(&Info{Name: enumeratorName}, &err)
-	return e.of.ReaderReady(reader)
+	return called("ask for splits", e.of.ReaderReady(reader))
 }
 
 // AddBack returns splits of a failed reader.
@@ -98,7 +98,7 @@ func (e *enumerator[S, E]) AddBack(data []byte, reader int) (err error) {
 	if err != nil {
 		return fmt.Errorf("decode splits of reader %d: %w", reader, err)
 	}
-	return e.of.AddBack(splits, reader)
+	return called("give splits back", e.of.AddBack(splits, reader))
 }
 
 // Snapshot encodes the state.
@@ -106,7 +106,7 @@ func (e *enumerator[S, E]) Snapshot(checkpoint int64) (data []byte, err error) {
 	defer guard(&Info{Name: enumeratorName}, &err)
 	state, err := e.of.Snapshot(checkpoint)
 	if err != nil {
-		return nil, err
+		return nil, called("snapshot", err)
 	}
 	return encodeRows(e.state, []E{state}), nil
 }
@@ -114,7 +114,7 @@ func (e *enumerator[S, E]) Snapshot(checkpoint int64) (data []byte, err error) {
 // Close ends the enumerator.
 func (e *enumerator[S, E]) Close() (err error) {
 	defer guard(&Info{Name: enumeratorName}, &err)
-	return e.of.Close()
+	return called("close", e.of.Close())
 }
 
 // enumeratorContext is the typed face of an EnumeratorRuntime.
@@ -155,7 +155,7 @@ func (c enumeratorContext[S]) encode(splits []S) (data []byte, err error) {
 func (c enumeratorContext[S]) NoMoreSplits(reader int) { c.rt.NoMoreSplits(reader) }
 
 // Fail fails the job by its restart strategy.
-func (c enumeratorContext[S]) Fail(err error) { c.rt.Fail(err) }
+func (c enumeratorContext[S]) Fail(err error) { c.rt.Fail(called("discover splits", err)) }
 
 // Logger is that of the source.
 func (c enumeratorContext[S]) Logger() *slog.Logger { return c.rt.Logger() }

@@ -4,9 +4,12 @@ package operator
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
+
+	"github.com/weir-stream/weir/connector"
 )
 
 // UserError says that code of the job failed: it fails the task and counts for the restart strategy. It is of the step
@@ -37,6 +40,51 @@ func (e *UserError) Error() string {
 
 // Unwrap returns what the code returned or panicked with.
 func (e *UserError) Unwrap() error { return e.Err }
+
+// ConnectorError says that a call of a connector returned an error: what it reads from or writes to failed, as far as
+// anyone here can tell. It is no fault of the job's code, unless it wraps a connector.FunctionError.
+type ConnectorError struct {
+	// Call says which call of which connector failed.
+	Call string
+	// Err is what it returned.
+	Err error
+}
+
+// Error is the call and what it returned.
+func (e *ConnectorError) Error() string { return e.Call + ": " + e.Err.Error() }
+
+// Unwrap returns what the call returned.
+func (e *ConnectorError) Unwrap() error { return e.Err }
+
+// called makes the error of a call of a connector; nil stays nil.
+func called(call string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &ConnectorError{Call: call, Err: err}
+}
+
+// Blame tells whose failure an error is.
+type Blame uint8
+
+// An error is the engine's where it is of nobody else: an invariant is broken.
+const (
+	OfEngine Blame = iota
+	OfUser
+	OfConnector
+)
+
+// BlameFor tells who failed as far as errors of operators, enumerators and committers say. What user code returned is the
+// user's, whatever it wraps and wherever it ran.
+func BlameFor(err error) Blame {
+	switch {
+	case errors.As(err, new(*UserError)), errors.As(err, new(*connector.FunctionError)):
+		return OfUser
+	case errors.As(err, new(*ConnectorError)):
+		return OfConnector
+	}
+	return OfEngine
+}
 
 // failed makes the error of a step whose code returned err.
 func (i *Info) failed(err error) error { return &UserError{UID: i.UID, Name: i.Name, Err: err} }

@@ -130,7 +130,7 @@ func (s *sink[T, W, C]) Open(ctx context.Context, rt *Runtime) (err error) {
 
 // at says which call of the connector failed.
 func (s *sink[T, W, C]) at(call string, err error) error {
-	return fmt.Errorf("sink %q (uid %q): %s: %w", s.rt.Name, s.rt.UID, call, err)
+	return called(fmt.Sprintf("sink %q (uid %q): %s", s.rt.Name, s.rt.UID, call), err)
 }
 
 // Process writes a batch.

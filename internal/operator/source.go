@@ -108,7 +108,7 @@ func (s *source[T, S, E]) Open(ctx context.Context, rt *Runtime) (err error) {
 
 // at says which call of the connector failed.
 func (s *source[T, S, E]) at(call string, err error) error {
-	return fmt.Errorf("source %q (uid %q): %s: %w", s.rt.Name, s.rt.UID, call, err)
+	return called(fmt.Sprintf("source %q (uid %q): %s", s.rt.Name, s.rt.UID, call), err)
 }
 
 func (s *source[T, S, E]) add(splits []S) error {
@@ -134,7 +134,7 @@ func (s *source[T, S, E]) AddSplits(encoded []byte) (err error) {
 	defer guard(&s.rt.Info, &err)
 	splits, err := decodeRows(s.codec, encoded)
 	if err != nil {
-		return s.at("decode splits", err)
+		return fmt.Errorf("source %q (uid %q): decode splits: %w", s.rt.Name, s.rt.UID, err)
 	}
 	return s.add(splits)
 }

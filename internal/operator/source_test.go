@@ -441,15 +441,21 @@ func TestSourceProgress(t *testing.T) {
 }
 
 func TestSourceFaults(t *testing.T) {
-	for _, c := range []struct{ script, want string }{
-		{"boom", "user code failed: step \"numbers\" (uid \"src\"): panic: boom"},
-		{"err", "source \"numbers\" (uid \"src\"): poll: no such row"},
-		{"x1", "records of split \"x\", which the reader does not hold"},
+	for _, c := range []struct {
+		script, want string
+		blame        operator.Blame
+	}{
+		{"boom", "user code failed: step \"numbers\" (uid \"src\"): panic: boom", operator.OfUser},
+		{"err", "source \"numbers\" (uid \"src\"): poll: no such row", operator.OfConnector},
+		{"x1", "records of split \"x\", which the reader does not hold", operator.OfEngine},
 	} {
 		b := openSource(t, c.script, ascending(), nil)
 		_, err := b.op.Poll()
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.script, err)
+		}
+		if got := operator.BlameFor(err); got != c.blame {
+			t.Errorf("%s: blame %d, want %d", c.script, got, c.blame)
 		}
 		if err := b.op.Close(); err != nil || !b.src.reader.closed {
 			t.Errorf("close: %v", err)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/operator"
@@ -80,6 +81,38 @@ func TestFailures(t *testing.T) {
 						t.Errorf("task %d went through %v", a, s)
 					}
 				}
+			})
+		})
+	}
+}
+
+// TestBlame fails a task by a connector, by user code and by an operator of the engine.
+func TestBlame(t *testing.T) {
+	step := operator.MapE(func(*row) (row, error) { return row{}, errTest })
+	for _, tt := range []struct {
+		name  string
+		fault error
+		extra *operator.Step
+		want  operator.Blame
+	}{
+		{"connector", errTest, nil, operator.OfConnector},
+		{"function within a connector", &connector.FunctionError{Err: errTest}, nil, operator.OfUser},
+		{"user code", nil, &step, operator.OfUser},
+		{"engine", nil, probeStep(func() *probe {
+			return &probe{each: func(*operator.Runtime, *element.Batch[row]) error { return errTest }}
+		}), operator.OfEngine},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := newJob(t, &numbers{spans: 3, spanSize: 100})
+				j.world.fault, j.extra = tt.fault, tt.extra
+				m := j.start(1, nil)
+				err := m.failed()
+				isTheTests(t, err)
+				if got := operator.BlameFor(err); got != tt.want {
+					t.Errorf("blame %d for %v, want %d", got, err, tt.want)
+				}
+				m.close()
 			})
 		})
 	}

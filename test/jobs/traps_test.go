@@ -21,6 +21,8 @@ const (
 	inMap      moment = "a stateless function"
 	inProcess  moment = "a keyed function"
 	inConnect  moment = "a function of two inputs"
+	polling    moment = "polling a reader"
+	starting   moment = "starting an enumerator"
 	opening    moment = "opening a writer"
 	writing    moment = "writing to a sink"
 	preparing  moment = "preparing a commit"

@@ -16,6 +16,7 @@ import (
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
+	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/internal/rpc"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
@@ -345,7 +346,7 @@ func (j *JobMaster) startEnumerator(a core.StartEnumerator) {
 	vertex := j.core.SourceVertex(a.Source)
 	node := vertex.Source()
 	failed := func(err error) {
-		j.post(func(now time.Time) { j.core.EnumeratorFailed(a.Source, a.Instance, err, core.User, now) })
+		j.post(func(now time.Time) { j.core.EnumeratorFailed(a.Source, a.Instance, err, enumeratorKind(err), now) })
 	}
 	j.enumerators[a.Source] = startEnumerator(j.ctx, node, vertex.Parallelism, a.Restored, j.enumerators[a.Source],
 		j.logger.With("source", node.UID), enumeratorEvents{
@@ -360,6 +361,17 @@ func (j *JobMaster) startEnumerator(a core.StartEnumerator) {
 				j.post(func(now time.Time) { j.core.EnumeratorSnapshot(a.Source, a.Instance, id, state, err, now) })
 			},
 		})
+}
+
+// enumeratorKind tells who failed when an enumerator did.
+func enumeratorKind(err error) core.FailureKind {
+	switch {
+	case operator.BlameFor(err) == operator.OfUser, errors.As(err, new(*panicked)):
+		return core.User
+	case operator.BlameFor(err) == operator.OfConnector:
+		return core.World
+	}
+	return core.Engine
 }
 
 // kindOf tells whether the store's error is final.

@@ -23,10 +23,10 @@ type fatal struct{ error }
 
 func (f fatal) Unwrap() error { return f.error }
 
-// kindOf tells who failed: what user code returned is the user's whatever it wraps, disks, connections and other tasks
-// are the world's, all else is ours.
+// kindOf tells who failed: what user code returned is the user's whatever it wraps, what connectors return, disks,
+// connections and other tasks are the world's, all else is ours.
 func kindOf(err error) weirpb.FailureKind {
-	var user *operator.UserError
+	blame := operator.BlameFor(err)
 	var path *fs.PathError
 	var call *os.SyscallError
 	var no syscall.Errno
@@ -34,9 +34,9 @@ func kindOf(err error) weirpb.FailureKind {
 	switch {
 	case errors.As(err, new(fatal)):
 		return weirpb.FailureKind_FAILURE_KIND_FATAL
-	case errors.As(err, &user):
+	case blame == operator.OfUser:
 		return weirpb.FailureKind_FAILURE_KIND_USER
-	case errors.Is(err, exchange.ErrClosed), errors.Is(err, exchange.ErrLost), errors.Is(err, errInjected),
+	case blame == operator.OfConnector, errors.Is(err, exchange.ErrClosed), errors.Is(err, exchange.ErrLost), errors.Is(err, errInjected),
 		errors.As(err, &path), errors.As(err, &call), errors.As(err, &no), errors.As(err, &network):
 		return weirpb.FailureKind_FAILURE_KIND_WORLD
 	}
