@@ -103,7 +103,7 @@ var layers = []layer{
 	// What lets the parts be processes: links and routes, programs as files, children, configuration.
 	{"internal/rpc/remote", []string{"internal/rpc", "internal/artifacts", "internal/invariants"}},
 	{"internal/artifacts", []string{"internal/invariants"}},
-	{"internal/process", []string{"internal/invariants"}},
+	{"internal/process", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/config", []string{"internal/invariants"}},
 	{"internal/metrics", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
