@@ -24,13 +24,10 @@ func (t *Table[K, S]) Prefetch(hashes []uint64) {
 		hashes = hashes[:PrefetchGroup]
 	}
 	var at [PrefetchGroup]unsafe.Pointer
-	groups, first, mix, segs := t.groups, t.first, t.mix, t.segs
+	groups, first, mix, entrances := t.groups, t.first, t.mix, t.entrances
 	for i, h := range hashes {
 		group, rest := bits.Mul64(h, groups)
-		sg := &segs[group-first]
-		home, _ := bits.Mul64(rest*mix&tagMask, sg.cap)
-		// A segment without slots has a nil base and the home 0; to ask for that is harmless.
-		at[i&(PrefetchGroup-1)] = unsafe.Add(unsafe.Pointer(unsafe.SliceData(sg.slots)), home*uint64(unsafe.Sizeof(slot[K, S]{})))
+		at[i&(PrefetchGroup-1)] = unsafe.Pointer(entrances[group-first].at(rest * mix & tagMask))
 	}
 	prefetch(&at, len(hashes))
 }

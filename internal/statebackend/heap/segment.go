@@ -2,7 +2,10 @@
 
 package heap
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // segment is the rows of one key group: open addressing with linear probing, without wrapping around.
 //
@@ -12,7 +15,7 @@ import "math/bits"
 // Invariant: a row is at or behind its home, and no slot between is empty.
 type segment[K comparable, S any] struct {
 	slots []slot[K, S]
-	// cap is the number of slots that are a home; the others are the tail.
+	// cap is the number of slots before the tail, and the bound of homes.
 	cap uint64
 	// live and dead count rows and tombstones; when they reach limit, the segment grows.
 	live, dead, limit int
@@ -29,24 +32,56 @@ type segment[K comparable, S any] struct {
 
 const (
 	capMin = 8
+	// A segment grows when loadNum of loadDen slots are taken: fuller ones are searched longer.
+	loadNum, loadDen = 3, 5
 	// A segment of capJitter slots or more has a size that depends on its index, so that the segments of a table don't all
 	// grow at the same time.
 	capJitter = 64
 	tailMax   = 64
+	// lineBytes is the size of a line of the cache.
+	lineBytes = 64
 )
+
+// entrance is what a look-up needs of a segment. Those of a table lie together and stay in the cache.
+type entrance[K comparable, S any] struct {
+	slots *slot[K, S]
+	cap   uint64
+}
+
+// at is the home of a tag. There is a slot behind it, and behind each that is not empty.
+func (e *entrance[K, S]) at(tag uint64) *slot[K, S] {
+	i, _ := bits.Mul64(tag, e.cap)
+	return e.slots.skip(uintptr(i&homeMask(unsafe.Sizeof(*e.slots))) * unsafe.Sizeof(*e.slots))
+}
+
+// skip is the slot so many bytes behind s.
+func (s *slot[K, S]) skip(bytes uintptr) *slot[K, S] {
+	return (*slot[K, S])(unsafe.Add(unsafe.Pointer(s), bytes))
+}
+
+// homeMask has the bits of the number of a slot that tell a home. Where slots share a line of the cache, homes are the
+// even ones: nine rows in ten are in the line of their home then, instead of eight.
+func homeMask(slotBytes uintptr) uint64 {
+	if slotBytes <= lineBytes/2 {
+		return ^uint64(1)
+	}
+	return ^uint64(0)
+}
 
 // home is the slot where the search for a tag begins.
 func (sg *segment[K, S]) home(tag uint64) int {
 	i, _ := bits.Mul64(tag, sg.cap)
-	return int(i)
+	return int(i & homeMask(unsafe.Sizeof(slot[K, S]{})))
 }
 
 // tagAt is the least tag whose home is at or behind slot i; ok is false if there is none.
 func (sg *segment[K, S]) tagAt(i int) (tag uint64, ok bool) {
-	if uint64(i) >= sg.cap {
+	mask := homeMask(unsafe.Sizeof(slot[K, S]{}))
+	home := (uint64(i) + ^mask) & mask
+	if home >= sg.cap {
 		return 0, false
 	}
-	tag, rem := bits.Div64(uint64(i), 0, sg.cap)
+	tag, rem := bits.Div64(home, 0, sg.cap)
 	if rem > 0 {
 		tag++
 	}
@@ -99,13 +134,13 @@ func (t *Table[K, S]) grow(sg *segment[K, S]) {
 // reserve makes room for rows rows in all.
 func (t *Table[K, S]) reserve(sg *segment[K, S], rows int) {
 	if rows > sg.limit {
-		size := rows*10/7 + rows/50 + capMin
+		size := rows*loadDen/loadNum + rows/50 + capMin
 		t.rehash(sg, size, tailOf(size))
 	}
 }
 
 func nextCap(size, index, kept int) int {
-	switch grown := size * 3 / 2; {
+	switch grown := size * 4 / 3; {
 	case size == 0:
 		return capMin
 	case kept < size/8:
@@ -113,7 +148,7 @@ func nextCap(size, index, kept int) int {
 	case kept < size/2:
 		return size
 	case size < capJitter && grown >= capJitter:
-		return capJitter + index*37%(capJitter/2)
+		return capJitter + index*37%(capJitter/3)
 	default:
 		return grown
 	}
@@ -125,7 +160,7 @@ func tailOf(size int) int { return min(tailMax, 8+size/8) }
 // walked from front to back.
 func (t *Table[K, S]) rehash(sg *segment[K, S], size, tail int) {
 	old := *sg
-	sg.cap, sg.limit = uint64(size), max(1, size*7/10)
+	sg.cap, sg.limit = uint64(size), max(1, size*loadNum/loadDen)
 	sg.slots = t.allocate(size + tail)
 	if t.ttl != nil {
 		sg.width = t.ttl.width()
@@ -156,6 +191,7 @@ func (t *Table[K, S]) rehash(sg *segment[K, S], size, tail int) {
 		}
 	}
 	t.release(old.slots)
+	t.entrances[sg.index] = entrance[K, S]{slots: &sg.slots[0], cap: sg.cap}
 }
 
 // droppable reports whether a slot is a tombstone that neither a later increment nor the running snapshot needs.

@@ -91,14 +91,18 @@ type Table[K comparable, S any] struct {
 	groups uint64
 	first  uint64
 	mix    uint64
-	// segs has one segment for each key group of the range.
-	segs []segment[K, S]
+	// segs has one segment for each key group of the range, entrances what a look-up needs of each.
+	segs      []segment[K, S]
+	entrances []entrance[K, S]
+	// vacant stands for the slots of a segment that has none.
+	vacant [2]slot[K, S]
 
 	// epoch is that of writes that come now. It is at least 1: 0 is older than any write since the renumbering.
-	// Invariant: written == liveBit | epoch, the low part of the meta word of a row that was written.
-	epoch, written uint64
-	snap           snapshot
-	chain          chain
+	// lendable is the low part of the meta word of rows that can be lent as they are: those written in this epoch, or
+	// none, by a value that no slot has, where rows expire.
+	epoch, lendable uint64
+	snap            snapshot
+	chain           chain
 
 	codec  *codec.Codec[Entry[K, S]]
 	times  *codec.Codec[int64]
@@ -146,21 +150,23 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		return nil, fmt.Errorf("state %s: %w", c.Name, err)
 	}
 	t := &Table[K, S]{
-		config: c,
-		groups: uint64(c.MaxParallelism),
-		first:  uint64(max(0, c.Groups.First)),
-		mix:    remix(c.Seed),
-		segs:   make([]segment[K, S], c.Groups.Len()),
-		codec:  rows,
-		times:  times,
-		schema: rows.Schema().Marshal(),
-		hash:   hash,
-		ttl:    ttl,
+		config:    c,
+		groups:    uint64(c.MaxParallelism),
+		first:     uint64(max(0, c.Groups.First)),
+		mix:       remix(c.Seed),
+		segs:      make([]segment[K, S], c.Groups.Len()),
+		entrances: make([]entrance[K, S], c.Groups.Len()),
+		codec:     rows,
+		times:     times,
+		schema:    rows.Schema().Marshal(),
+		hash:      hash,
+		ttl:       ttl,
 	}
 	layout := layoutOf(reflect.TypeFor[Entry[K, S]]())
 	t.shared, t.offHeap = layout == layoutShared, layout == layoutPlain
 	for i := range t.segs {
 		t.segs[i].index = i
+		t.entrances[i].slots = &t.vacant[0]
 	}
 	t.setEpoch(1)
 	return t, nil
@@ -178,24 +184,22 @@ func remix(seed uint64) uint64 {
 // table. Every access counts as a write.
 func (t *Table[K, S]) Row(h uint64, k *K) (row *S, isNew bool) {
 	group, rest := bits.Mul64(h, t.groups)
-	sg := &t.segs[group-t.first]
+	e := &t.entrances[group-t.first]
 	tag := rest * t.mix & tagMask
-	want := tag | t.written
-	slots := sg.slots
-	for i, _ := bits.Mul64(tag, sg.cap); i < uint64(len(slots)); i++ {
-		s := &slots[i]
-		differs := s.meta ^ want
-		if differs&^epochMask == 0 && s.key == *k {
-			if differs == 0 && t.ttl == nil {
-				return &s.state, false // written in this epoch: the way of nearly all calls
-			}
-			break
-		}
-		if s.meta == 0 {
-			break
-		}
+	want := tag | t.lendable
+	s := e.at(tag)
+	if unsafe.Sizeof(*s) <= lineBytes/2 {
+		// Of the two slots of a line the right one is chosen by arithmetic, as a jump would be foreseen wrongly too often.
+		differs := int64(s.meta ^ want)
+		s = s.skip(uintptr((differs|-differs)>>63) & unsafe.Sizeof(*s))
 	}
-	return t.rowSlow(h, k)
+	for s.meta != want || s.key != *k {
+		if s.meta == 0 || (s.meta^want)&^epochMask == 0 {
+			return t.rowSlow(h, k)
+		}
+		s = s.skip(unsafe.Sizeof(*s))
+	}
+	return &s.state, false
 }
 
 // rowSlow is Row for rows that are new, or not written in this epoch, or expire.
@@ -263,13 +267,19 @@ func (t *Table[K, S]) Close() error {
 	for i := range t.segs {
 		t.release(t.segs[i].slots)
 		t.segs[i] = segment[K, S]{index: i}
+		t.entrances[i] = entrance[K, S]{slots: &t.vacant[0]}
 	}
 	return t.memory.err
 }
 
 func slotBytes[K comparable, S any]() int64 { return int64(unsafe.Sizeof(slot[K, S]{})) }
 
-func (t *Table[K, S]) setEpoch(epoch uint64) { t.epoch, t.written = epoch, liveBit|epoch }
+func (t *Table[K, S]) setEpoch(epoch uint64) {
+	t.epoch, t.lendable = epoch, liveBit|epoch
+	if t.ttl != nil {
+		t.lendable = liveBit | deadBit
+	}
+}
 
 // place finds the segment of a hash, and the tag that stands for the hash inside. Tags are multiples of 1<<24, and slots
 // are in the order of tags as far as probing leaves them there.

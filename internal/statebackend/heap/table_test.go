@@ -340,15 +340,20 @@ func TestEqualHashes(t *testing.T) {
 func TestTagAt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		sg := &segment[int64, int64]{cap: uint64(rapid.IntRange(1, 1<<30).Draw(t, "cap"))}
-		i := rapid.IntRange(0, int(sg.cap)+2).Draw(t, "slot")
-		tag, ok := sg.tagAt(i)
-		if ok != (i < int(sg.cap)) {
-			t.Fatalf("slot %d of %d: %v", i, sg.cap, ok)
+		bound := uint64(rapid.IntRange(1, 1<<30).Draw(t, "cap"))
+		i := rapid.IntRange(0, int(bound)+2).Draw(t, "slot")
+		check := func(homes int, home func(tag uint64) int, tagAt func(i int) (uint64, bool)) {
+			tag, ok := tagAt(i)
+			if last := (int(bound) - 1) / homes * homes; ok != (i <= last) {
+				t.Fatalf("slot %d of %d: %v", i, bound, ok)
+			}
+			if ok && (tag&^tagMask != 0 || home(tag)%homes != 0 || home(tag) < i || tag > 0 && home(tag-(1<<(epochBits+2))) >= i) {
+				t.Fatalf("slot %d of %d: tag %x", i, bound, tag)
+			}
 		}
-		if ok && (tag&^tagMask != 0 || sg.home(tag) < i || tag > 0 && sg.home(tag-(1<<(epochBits+2))) >= i) {
-			t.Fatalf("slot %d of %d: tag %x", i, sg.cap, tag)
-		}
+		small, large := &segment[int64, int64]{cap: bound}, &segment[int64, [4]int64]{cap: bound}
+		check(2, small.home, small.tagAt)
+		check(1, large.home, large.tagAt)
 	})
 }
 
