@@ -94,7 +94,7 @@ func runMain(name string, build Build, command string, args []string) int {
 	}
 	a.checkpointDir = cmp.Or(a.checkpointDir, s.CheckpointDir, filepath.Join(".weir", name))
 	p := &program{
-		name: name, terminal: newTerminal(os.Stderr),
+		name: name, terminal: console.NewTerminal(os.Stderr),
 		resume: func(restore string) string { return resume(command, args, restore) },
 	}
 	return p.run(sg, s, a)
@@ -111,7 +111,7 @@ type program struct {
 	name string
 	// resume is the command that starts the program again from a Restore.
 	resume   func(restore string) string
-	terminal *terminal
+	terminal *console.Terminal
 }
 
 func (p *program) run(sg *graph.StreamGraph, s jobsettings.Settings, a arguments) int {
@@ -129,22 +129,22 @@ func (p *program) run(sg *graph.StreamGraph, s jobsettings.Settings, a arguments
 	go func() { // Owner: the process, which ends if it does not wait
 		h, err := launch(ctx, sg, s, Options{
 			CheckpointDir: a.checkpointDir, Restore: a.restore, AllowNonRestoredState: a.allowNonRestored,
-			Logger: p.terminal.logger(),
+			Logger: p.terminal.Logger(),
 		})
 		started <- launched{h, err}
 	}()
 	select {
 	case <-interrupts:
-		p.terminal.println("ended before the job had started; to start it: " + p.resume(latest))
+		p.terminal.Println("ended before the job had started; to start it: " + p.resume(latest))
 		return exitCanceled
 	case l := <-started:
 		if l.err != nil {
-			p.terminal.println(l.err.Error())
+			p.terminal.Println(l.err.Error())
 			return exitFailed
 		}
 		progress := &console.Progress{Start: start, StuckAfter: console.StuckAfter}
 		if !p.watch(l.handle, progress, interrupts) {
-			p.terminal.println("ended at once; to go on from the last checkpoint: " + p.resume(latest))
+			p.terminal.Println("ended at once; to go on from the last checkpoint: " + p.resume(latest))
 			return exitCanceled
 		}
 		return p.conclude(l.handle, time.Since(start))
@@ -154,23 +154,23 @@ func (p *program) run(sg *graph.StreamGraph, s jobsettings.Settings, a arguments
 // watch shows progress until the job has ended, and stops it on a signal. It returns false on a second one: the process
 // is to end as if it had been killed, which harms nothing.
 func (p *program) watch(h *Handle, progress *console.Progress, interrupts <-chan os.Signal) bool {
-	ticker := time.NewTicker(p.terminal.interval)
+	ticker := time.NewTicker(p.terminal.Interval)
 	defer ticker.Stop()
 	stopping := false
 	for {
 		select {
 		case <-h.Done():
-			p.terminal.clear()
+			p.terminal.Clear()
 			return true
 		case <-interrupts:
 			if stopping {
 				return false
 			}
 			stopping = true
-			p.terminal.println("stopping with a final checkpoint; Ctrl-C again ends at once")
+			p.terminal.Println("stopping with a final checkpoint; Ctrl-C again ends at once")
 			h.job.Suspend()
 		case <-ticker.C:
-			p.terminal.progress(progress.Line(&h.report(time.Now()).Sample))
+			p.terminal.Progress(progress.Line(&h.report(time.Now()).Sample))
 		}
 	}
 }
@@ -180,21 +180,21 @@ func (p *program) conclude(h *Handle, took time.Duration) int {
 	err := h.Wait()
 	last := h.report(time.Now())
 	if h.result.Earlier {
-		p.terminal.println(fmt.Sprintf("run %s of job %q has ended before: %s", h.JobID(), p.name, h.result.Status))
+		p.terminal.Println(fmt.Sprintf("run %s of job %q has ended before: %s", h.JobID(), p.name, h.result.Status))
 	} else {
-		p.terminal.println(strings.TrimRight(console.Summary(&last.Sample, took), "\n"))
+		p.terminal.Println(strings.TrimRight(console.Summary(&last.Sample, took), "\n"))
 	}
 	switch {
 	case errors.Is(err, ErrCanceled):
 		return exitCanceled
 	case err != nil:
-		p.terminal.println(err.Error())
+		p.terminal.Println(err.Error())
 		if h.result.Status == failed && last.Checkpoint.ID != 0 {
-			p.terminal.println("\nto begin a new run from its last checkpoint: " + p.resume(h.dir()))
+			p.terminal.Println("\nto begin a new run from its last checkpoint: " + p.resume(h.dir()))
 		}
 		return exitFailed
 	case h.result.Status == suspended:
-		p.terminal.println("\nto resume: " + p.resume(latest))
+		p.terminal.Println("\nto resume: " + p.resume(latest))
 	}
 	return exitFinished
 }

@@ -106,11 +106,11 @@ func TestProgressNamesTheSplit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }()
-	p := &program{name: "lanes", resume: func(restore string) string { return "lanes --restore " + restore }, terminal: newTerminal(in)}
-	if p.terminal.isTTY || p.terminal.interval != 10*time.Second {
-		t.Errorf("a pipe: terminal %v, a line every %v", p.terminal.isTTY, p.terminal.interval)
+	p := &program{name: "lanes", resume: func(restore string) string { return "lanes --restore " + restore }, terminal: console.NewTerminal(in)}
+	if p.terminal.IsTTY || p.terminal.Interval != 10*time.Second {
+		t.Errorf("a pipe: terminal %v, a line every %v", p.terminal.IsTTY, p.terminal.Interval)
 	}
-	p.terminal.interval = 5 * time.Millisecond
+	p.terminal.Interval = 5 * time.Millisecond
 	interrupts := make(chan os.Signal, 1)
 	code := make(chan int, 1)
 	go func() { // Owner: this test, which receives from code
@@ -143,43 +143,6 @@ func TestProgressNamesTheSplit(t *testing.T) {
 	for _, want := range []string{"stopping with a final checkpoint", "SUSPENDED in ", "to resume: lanes --restore latest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the output lacks %q:\n%s", want, text)
-		}
-	}
-}
-
-func TestTerminalLine(t *testing.T) {
-	name := t.TempDir() + "/out"
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	term := &terminal{out: f, isTTY: true}
-	term.progress("one")
-	term.progress("two")
-	term.println("stays")
-	term.progress("three")
-	if _, err := term.Write([]byte("logged\n")); err != nil {
-		t.Fatal(err)
-	}
-	term.clear()
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const e = "\r\x1b[2K"
-	if want := e + "one" + e + "two" + e + "stays\n" + e + "three" + e + "logged\n"; string(got) != want {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	for _, tt := range []struct {
-		line  string
-		width int
-		want  string
-	}{{"µs and more", 2, "µs"}, {"short", 10, "short"}, {"unknown", 0, "unknown"}, {"unknown", -1, "unknown"}} {
-		if got := clip(tt.line, tt.width); got != tt.want {
-			t.Errorf("clip(%q, %d) = %q", tt.line, tt.width, got)
 		}
 	}
 }

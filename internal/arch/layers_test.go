@@ -105,6 +105,8 @@ var layers = []layer{
 	{"internal/artifacts", []string{"internal/invariants"}},
 	{"internal/process", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/config", []string{"internal/invariants"}},
+	{"internal/certs", nil},
+	{"internal/restclient", nil},
 	{"internal/metrics", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
 	{"internal/jobmanager/dispatcher", []string{

@@ -1,6 +1,6 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-package weir
+package console
 
 import (
 	"fmt"
@@ -13,13 +13,14 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is where a program shows progress and logs: on a terminal one line that is written over, below what is logged;
+// Terminal is where a program shows progress and logs: on a terminal one line that is written over, below what is logged;
 // elsewhere plain lines.
-type terminal struct {
-	out   *os.File
-	isTTY bool
-	// interval is the time between two progress lines.
-	interval time.Duration
+type Terminal struct {
+	out *os.File
+	// IsTTY tells that it is one indeed.
+	IsTTY bool
+	// Interval is the time between two progress lines.
+	Interval time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -34,20 +35,21 @@ const (
 	intervalPlain = 10 * time.Second
 )
 
-func newTerminal(out *os.File) *terminal {
+// NewTerminal makes one of a file, standard error as a rule.
+func NewTerminal(out *os.File) *Terminal {
 	if term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" {
-		return &terminal{out: out, isTTY: true, interval: intervalTTY}
+		return &Terminal{out: out, IsTTY: true, Interval: intervalTTY}
 	}
-	return &terminal{out: out, interval: intervalPlain}
+	return &Terminal{out: out, Interval: intervalPlain}
 }
 
 // eraseLine returns to the start of the line and clears it.
 const eraseLine = "\r\x1b[2K"
 
-// progress shows a line in place of the one before.
-func (t *terminal) progress(line string) {
-	if !t.isTTY {
-		t.println(line)
+// Progress shows a line in place of the one before.
+func (t *Terminal) Progress(line string) {
+	if !t.IsTTY {
+		t.Println(line)
 		return
 	}
 	width, _, err := term.GetSize(int(t.out.Fd()))
@@ -68,22 +70,22 @@ func clip(line string, width int) string {
 	return line
 }
 
-// println shows a line that stays.
-func (t *terminal) println(line string) {
+// Println shows a line that stays.
+func (t *Terminal) Println(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clearLocked()
 	fmt.Fprintln(t.out, line)
 }
 
-// clear removes the progress line.
-func (t *terminal) clear() {
+// Clear removes the progress line.
+func (t *Terminal) Clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clearLocked()
 }
 
-func (t *terminal) clearLocked() {
+func (t *Terminal) clearLocked() {
 	if t.mu.shown {
 		fmt.Fprint(t.out, eraseLine)
 		t.mu.shown = false
@@ -91,16 +93,16 @@ func (t *terminal) clearLocked() {
 }
 
 // Write is for the logger.
-func (t *terminal) Write(p []byte) (int, error) {
+func (t *Terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.clearLocked()
 	return t.out.Write(p)
 }
 
-// logger logs warnings and worse, in colour on a terminal.
-func (t *terminal) logger() *slog.Logger {
-	if t.isTTY {
+// Logger logs warnings and worse, in colour on a terminal.
+func (t *Terminal) Logger() *slog.Logger {
+	if t.IsTTY {
 		return slog.New(tint.NewTextHandler(t, &tint.Options{Level: slog.LevelWarn, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewTextHandler(t, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -1,0 +1,93 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	_ "embed" // the files of a new job
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The files of a new job are those of newjob, which is compiled and tested with the rest.
+var (
+	//go:embed newjob/main.go
+	newMain string
+	//go:embed newjob/main_test.go
+	newTest string
+)
+
+// licence is the first line of our files, and not of a user's.
+const licence = "// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0\n\n"
+
+const newReadme = `# newjob
+
+    go test ./...          the tests
+    go run . --help        its flags
+    go run .               the job, in this process
+    weir run .             the job, on a cluster
+`
+
+var jobName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+
+func (a *app) initCommand() *cobra.Command {
+	var module string
+	c := &cobra.Command{
+		Use: "init NAME", Short: "Make a new job with its test, in a directory of its own", Args: exactly("NAME"),
+		Long: "Make directory NAME with a Go module: a job that counts words, and a test of it. Then:\n\n" +
+			"  cd NAME && go mod tidy && go test ./... && go run .",
+		RunE: func(c *cobra.Command, args []string) error {
+			name := args[0]
+			if !jobName.MatchString(name) {
+				return usageError{c.Name(), fmt.Errorf("name %q: want small letters, digits and '-', beginning with a letter", name)}
+			}
+			if module == "" {
+				module = "example.com/" + name
+			}
+			if err := writeJob(name, module); err != nil {
+				return err
+			}
+			return a.print(map[string]string{"dir": name, "module": module}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s/ is made. Next:\n\n  cd %s\n  go mod tidy\n  go test ./...\n  go run .\n", name, name)
+			})
+		},
+	}
+	c.Flags().StringVar(&module, "module", "", "path of the module (default: example.com/NAME)")
+	return c
+}
+
+// writeJob makes the files of a new job; a directory that is there is left alone.
+func writeJob(name, module string) error {
+	if err := os.Mkdir(name, 0o777); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is there already; choose another name", name)
+		}
+		return err
+	}
+	fill := strings.NewReplacer("newjob", name, licence, "")
+	for file, text := range map[string]string{
+		"go.mod":  fmt.Sprintf("module %s\n\ngo 1.27\n\nrequire github.com/weir-stream/weir %s\n", module, moduleVersion()),
+		"main.go": fill.Replace(newMain), "main_test.go": fill.Replace(newTest), "README.md": fill.Replace(newReadme),
+		"words.txt": "the quick brown fox\njumps over the lazy dog\nthe end\n",
+	} {
+		if err := os.WriteFile(filepath.Join(name, file), []byte(text), 0o666); err != nil {
+			return fmt.Errorf("make job %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// moduleVersion is the version of Weir that a new job requires: this binary's, if it is a released one.
+func moduleVersion() string {
+	if v := buildVersion().Version; strings.HasPrefix(v, "v") && !strings.Contains(v, "+") {
+		return v
+	}
+	return "v0.0.0"
+}
