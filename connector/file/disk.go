@@ -57,13 +57,18 @@ func (osDisk) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// makeDir makes a directory, its parents and the entries for all of them durable.
+// makeDir makes a directory, its parents and the entries for all of them durable. Whoever made one that is there already
+// may have died before its entry was durable, but not before those of its parents were: so that one entry is made durable
+// again, unless the parent is somebody else's, who made the directory.
 func makeDir(d disk, dir string) error {
-	if info, err := d.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
 	parent := filepath.Dir(dir)
 	if parent == dir {
+		return nil
+	}
+	if info, err := d.Stat(dir); err == nil && info.IsDir() {
+		if err := d.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("make output directory %s durable: %w", dir, err)
+		}
 		return nil
 	}
 	if err := makeDir(d, parent); err != nil {

@@ -99,6 +99,8 @@ func (sc *scanner[T]) fetch(ctx context.Context, s *Split, b *element.Batch[T]) 
 		}
 		n, err := sc.dec.Decode(sc.buf[sc.r:sc.w], sc.last, b.Append())
 		switch {
+		case n <= 0 && (err != nil || sc.last): // another try would find the same bytes
+			return fmt.Errorf("read %s: at byte %d: %w", s.Path, s.Pos, sc.stuck(err))
 		case n == 0 && err == nil:
 			b.Resize(b.Len() - 1)
 			if err := sc.fill(ctx, s); err != nil {
@@ -117,6 +119,14 @@ func (sc *scanner[T]) fetch(ctx context.Context, s *Split, b *element.Batch[T]) 
 		s.Pos += int64(n)
 	}
 	return nil
+}
+
+// stuck is the error for a decoder that takes nothing where it has to take something.
+func (sc *scanner[T]) stuck(err error) error {
+	if err != nil {
+		return fmt.Errorf("the format %T takes none of %d bytes: %w", sc.dec, sc.w-sc.r, err)
+	}
+	return fmt.Errorf("the format %T takes nothing of the last %d bytes", sc.dec, sc.w-sc.r)
 }
 
 // malformed treats the record of n bytes at r, for which b has a row, by the policy.
@@ -220,6 +230,9 @@ func (sc *scanner[T]) head(ctx context.Context, s *Split) error {
 				s.Pos, s.Line = int64(n), top.Line
 			}
 			return nil
+		}
+		if sc.last {
+			return fmt.Errorf("the head: %w", sc.stuck(nil))
 		}
 		if err := sc.fill(ctx, &top); err != nil {
 			return err
