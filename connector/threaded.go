@@ -248,7 +248,7 @@ func (t *threaded[T, S]) read(s S, limit int) bool {
 func (t *threaded[T, S]) guard(s *S, b *element.Batch[T]) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("fetch of split %s: panic: %v\n%s", (*s).SplitID(), p, debug.Stack())
+			err = &FunctionError{fmt.Errorf("fetch of split %s: panic: %v\n%s", (*s).SplitID(), p, debug.Stack())}
 		}
 	}()
 	return t.fetch(t.ctx, s, b)

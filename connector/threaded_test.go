@@ -235,6 +235,9 @@ func TestThreadedFailures(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), test.want) || b.Len() > 0 {
 					t.Errorf("poll: %v with %d records, want %q", err, b.Len(), test.want)
 				}
+				if _, ofCode := errors.AsType[*connector.FunctionError](err); ofCode != (name == "panic") {
+					t.Errorf("the error is of the job's code: %t", ofCode)
+				}
 				if _, again := r.Poll(b); again == nil || again.Error() != err.Error() {
 					t.Errorf("second poll: %v, want the same error", again)
 				}
