@@ -62,20 +62,20 @@ type Answer struct {
 }
 
 // StartRole starts a program in a role and waits until it has taken it on, for up to timeout or until ctx ends. All other
-// frames go to c.Receive, also those that come before the answer. After an error nothing of the process is left.
+// frames go to c.Receive, also those that come before the answer, and a later RoleFailed: the program gives its role up. After an error nothing of the process is left.
 func StartRole(ctx context.Context, c Config, spec *weirpb.RoleSpec, timeout time.Duration) (*Process, *Answer, error) {
 	answers := make(chan *weirpb.Frame, 1)
-	receive := c.Receive
+	receive, said := c.Receive, false
 	c.Receive = func(f *weirpb.Frame) {
 		switch f.GetBody().(type) {
 		case *weirpb.Frame_Ready, *weirpb.Frame_Failed, *weirpb.Frame_Description:
-			select {
-			case answers <- f:
-			default: // it has answered before
+			if !said {
+				said = true
+				answers <- f
+				return
 			}
-		default:
-			receive(f)
 		}
+		receive(f)
 	}
 	p, err := Start(c)
 	if err != nil {

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/checkpoint"
 )
 
-// savepointMeta is the name of a savepoint's metadata in its directory: it is there exactly if the savepoint is whole.
-const savepointMeta = "_metadata"
+// SavepointMetadata is the name of a savepoint's metadata in its directory: it is there exactly if the savepoint is whole.
+const SavepointMetadata = "_metadata"
 
 // WriteSavepoint stores the metadata of a savepoint in its directory, whose state files are written. Paths are relative
 // to the directory, so that it can be moved; all it needs is in it.
@@ -28,10 +29,10 @@ func WriteSavepoint(ctx context.Context, dir Objects, m *checkpoint.Metadata) (s
 	if err != nil {
 		return 0, err
 	}
-	created, err := dir.Create(ctx, savepointMeta, b)
+	created, err := dir.Create(ctx, SavepointMetadata, b)
 	if err == nil && !created {
 		var there *checkpoint.Metadata // an earlier attempt of the same JobMaster
-		if there, err = readMetadata(ctx, dir, savepointMeta); err == nil && (there.JobID != m.JobID || there.ID != m.ID || there.Epoch != m.Epoch) {
+		if there, err = readMetadata(ctx, dir, SavepointMetadata); err == nil && (there.JobID != m.JobID || there.ID != m.ID || there.Epoch != m.Epoch) {
 			err = fmt.Errorf("%w: it holds checkpoint %d of job %s", fs.ErrExist, there.ID, there.JobID)
 		}
 	}
@@ -118,7 +119,7 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 	dir, base := path.Split(location)
 	dir = strings.TrimSuffix(dir, "/")
 	switch {
-	case base == savepointMeta:
+	case base == SavepointMetadata:
 		return openSnapshot(ctx, open, dir, verify)
 	case strings.HasSuffix(base, ".meta"):
 		// RUN/chk/ID.meta
@@ -131,7 +132,7 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 		return s, nil
 	}
 	o := open(location)
-	s, err := readSnapshot(ctx, o, savepointMeta, location, verify)
+	s, err := readSnapshot(ctx, o, SavepointMetadata, location, verify)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
@@ -179,27 +180,42 @@ type noNotExist struct{ err error }
 
 func (e noNotExist) Error() string { return e.err.Error() }
 
-// Dispose removes a savepoint, its metadata first, so that it is never taken for whole.
+// Dispose removes a savepoint, its metadata first, so that it is never taken for whole. The error is ErrNotSnapshot if
+// there is none.
 func Dispose(ctx context.Context, dir Objects) error {
-	m, err := readMetadata(ctx, dir, savepointMeta)
-	if err == nil {
-		err = dir.Remove(ctx, savepointMeta)
-	}
-	if err == nil {
-		err = dir.Remove(ctx, m.Files()...)
-	}
-	if err == nil {
-		err = errors.Join(dir.RemoveDir(ctx, "state"), dir.RemoveDir(ctx, "."))
-	}
-	if err != nil {
+	if err := dispose(ctx, dir); err != nil {
 		return fmt.Errorf("dispose savepoint %s: %w", dir.Location(), err)
 	}
 	return nil
 }
 
+func dispose(ctx context.Context, dir Objects) error {
+	m, err := readMetadata(ctx, dir, SavepointMetadata)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotSnapshot
+	}
+	if err != nil {
+		return err
+	}
+	files := m.Files()
+	for _, f := range files {
+		// Metadata may come from anywhere: what it names outside its directory is not its own.
+		if checkpoint.IsAbs(f) || !filepath.IsLocal(filepath.FromSlash(f)) {
+			return fmt.Errorf("%w: it refers to %s, outside", checkpoint.ErrCorrupt, f)
+		}
+	}
+	if err := dir.Remove(ctx, SavepointMetadata); err != nil {
+		return err
+	}
+	if err := dir.Remove(ctx, files...); err != nil {
+		return err
+	}
+	return errors.Join(dir.RemoveDir(ctx, "state"), dir.RemoveDir(ctx, "."))
+}
+
 // DiscardSavepoint removes what an aborted savepoint has left in its directory; its metadata first, if it came so far.
 func DiscardSavepoint(ctx context.Context, dir Objects) error {
-	if err := dir.Remove(ctx, savepointMeta); err != nil {
+	if err := dir.Remove(ctx, SavepointMetadata); err != nil {
 		return err
 	}
 	names, err := dir.List(ctx, "state")
