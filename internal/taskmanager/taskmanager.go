@@ -13,40 +13,36 @@ import (
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/rpc"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
-	"github.com/weir-stream/weir/internal/task"
 	"github.com/weir-stream/weir/internal/taskmanager/core"
-	"github.com/weir-stream/weir/internal/taskmanager/executor"
-	executorcore "github.com/weir-stream/weir/internal/taskmanager/executor/core"
 )
 
 // Config is what a TaskManager is made of. All is required, but where a zero value is explained.
 type Config struct {
 	core.Config
-	Network  rpc.Network
-	Exchange task.Exchange
-	// Graph returns the graph of a job, as this process describes it.
-	Graph   func(jobID string) (*graph.JobGraph, error)
-	Storage func(executor.StorageRequest) (task.StateStorage, error)
-	Start   func(task.Config) task.Task
-	// Clock is handed to the tasks; nil for the system's.
-	Clock  task.Clock
-	Logger *slog.Logger
-	// StopTimeout bounds the wait for tasks when the TaskManager or a job ends.
+	Network rpc.Network
+	// Executor makes the executor of a job that has a slot here.
+	Executor func(ExecutorRequest) (Executor, error)
+	Logger   *slog.Logger
+	// StopTimeout bounds the wait for executors when the TaskManager or a job ends.
 	StopTimeout time.Duration
-	// BufferTimeout and RowsMax are handed to the tasks; zero for their defaults.
-	BufferTimeout time.Duration
-	RowsMax       int
+	// Report completes a report to the ResourceManager, Serve answers a request by calling reply once, later and from any
+	// goroutine, and Drained is told when no slot is in use and none will be. Nil for nothing to add, no answer, nobody.
+	Report  func(*weirpb.TaskManagerReport)
+	Serve   func(r *weirpb.WorkerRequest, reply func(*weirpb.WorkerReply))
+	Drained func()
 }
 
-// TaskManager has slots, and runs the tasks of the jobs that they are given to.
+// TaskManager has slots, and an executor for each job that they are given to.
 type TaskManager struct {
 	config   Config
 	endpoint *rpc.Endpoint
 	slots    *core.Slots
 	// executors are by job; order lists the jobs in the order in which they came. ending are those of jobs that ended.
-	executors map[string]*executor.Executor
+	executors map[string]Executor
 	order     []string
-	ending    []*executor.Executor
+	ending    []Executor
+	// draining tells that Drained is to be told.
+	draining bool
 }
 
 var _ rpc.Handler = (*TaskManager)(nil)
@@ -60,7 +56,7 @@ func Start(c Config) (*TaskManager, error) {
 		config:    c,
 		endpoint:  rpc.NewEndpoint(c.ID, c.Network),
 		slots:     core.NewSlots(c.Config, time.Now()),
-		executors: map[string]*executor.Executor{},
+		executors: map[string]Executor{},
 	}
 	if err := t.endpoint.Start(t); err != nil {
 		return nil, fmt.Errorf("start TaskManager: %w", err)
@@ -71,7 +67,16 @@ func Start(c Config) (*TaskManager, error) {
 // ID is the name of the TaskManager.
 func (t *TaskManager) ID() string { return t.config.ID }
 
-// Stop ends all tasks, without a word to anybody, and waits for them. The error is ErrLeftBehind if some don't end.
+// Drain has it take no further slot for a job; what runs goes on.
+func (t *TaskManager) Drain() {
+	t.endpoint.Post(func() { // one that has stopped takes nothing
+		t.draining = true
+		t.slots.Drain()
+		t.perform()
+	})
+}
+
+// Stop ends all executors, without a word to anybody, and waits for them. The error is ErrLeftBehind if some don't end.
 func (t *TaskManager) Stop() error {
 	t.endpoint.Stop() // from here on the state is this goroutine's
 	all := slices.Clone(t.ending)
@@ -90,10 +95,13 @@ func (t *TaskManager) Stop() error {
 	return nil
 }
 
-// FailTask ends a running attempt of a subtask, as if it had failed; for tests. It reports whether there was one.
+// FailTask ends a running attempt of a subtask, as if it had failed; for tests. It reports whether there was one
+// in this process.
 func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.SubtaskID, err error) (found bool) {
 	_ = t.endpoint.Call(ctx, func() { // an endpoint that has stopped has no attempts
-		if x := t.executors[jobID]; x != nil {
+		if x, ok := t.executors[jobID].(interface {
+			Fail(s graph.SubtaskID, err error) bool
+		}); ok {
 			found = x.Fail(s, err)
 		}
 	})
@@ -103,9 +111,17 @@ func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.Subtas
 // Receive implements rpc.Handler.
 func (t *TaskManager) Receive(e *weirpb.Envelope) {
 	now := time.Now()
-	switch e.GetBody().(type) {
+	switch b := e.GetBody().(type) {
 	case *weirpb.Envelope_AllocateSlots:
 		t.slots.Allocate(e, now)
+		t.makeExecutors(now)
+	case *weirpb.Envelope_JobSetup:
+		if x := t.executors[b.JobSetup.GetJobId()]; x != nil {
+			x.Receive(e, nil)
+		}
+	case *weirpb.Envelope_WorkerRequest:
+		t.serve(e.GetFrom(), b.WorkerRequest)
+	case *weirpb.Envelope_PeerLost: // who is silent for too long is lost, however that came
 	default:
 		if !t.slots.Admit(e) {
 			t.config.Logger.Debug("message of a deposed JobMaster dropped", "job", e.GetJobId(), "epoch", e.GetEpoch())
@@ -116,18 +132,26 @@ func (t *TaskManager) Receive(e *weirpb.Envelope) {
 	t.perform()
 }
 
+// serve has a request answered.
+func (t *TaskManager) serve(from string, r *weirpb.WorkerRequest) {
+	if t.config.Serve == nil {
+		return
+	}
+	t.config.Serve(r, func(reply *weirpb.WorkerReply) {
+		reply.Number = r.GetNumber()
+		t.endpoint.Post(func() {
+			t.endpoint.Send(from, &weirpb.Envelope{Body: &weirpb.Envelope_WorkerReply{WorkerReply: reply}})
+		})
+	})
+}
+
 func (t *TaskManager) receiveFromJobMaster(e *weirpb.Envelope, now time.Time) {
 	switch e.GetBody().(type) {
 	case *weirpb.Envelope_AnswerSlots:
 		t.slots.Answer(e, now)
-		if len(e.GetAnswerSlots().GetAccepted()) > 0 {
-			t.executorOf(e.GetJobId(), now)
-		}
 		return
 	case *weirpb.Envelope_JobMasterHeartbeat:
 		t.slots.Heartbeat(e, now)
-	case *weirpb.Envelope_DeployTasks, *weirpb.Envelope_CancelTasks: // who cancels first must not see a start later
-		t.executorOf(e.GetJobId(), now)
 	}
 	if x := t.executors[e.GetJobId()]; x != nil {
 		x.Receive(e, func(allocation string) bool { return t.slots.Use(e, allocation, now) })
@@ -136,26 +160,25 @@ func (t *TaskManager) receiveFromJobMaster(e *weirpb.Envelope, now time.Time) {
 	}
 }
 
-// executorOf returns the executor of a job that has a slot here, and makes it if it is the first.
-func (t *TaskManager) executorOf(job string, now time.Time) {
-	if t.executors[job] != nil || !slices.ContainsFunc(t.slots.Slots(), func(s core.Slot) bool { return s.Job == job }) {
-		return
+// makeExecutors makes an executor for each job that has its first slot here. It may take some time to begin, so it doesn't
+// wait for the slot to be accepted.
+func (t *TaskManager) makeExecutors(now time.Time) {
+	for _, s := range t.slots.Slots() {
+		if s.State == core.Free || t.executors[s.Job] != nil {
+			continue
+		}
+		x, err := t.config.Executor(ExecutorRequest{
+			JobID: s.Job, TaskManager: t.config.ID, Incarnation: t.config.Incarnation, Heartbeat: t.config.Heartbeat,
+			Now: now, Post: t.endpoint.Post, Send: t.endpoint.Send,
+			Allocations: func() []string { return t.slots.Of(s.Job) },
+		})
+		if err != nil {
+			t.config.Logger.Error("executor of job not made", "job", s.Job, "error", err)
+			continue
+		}
+		t.executors[s.Job] = x
+		t.order = append(t.order, s.Job)
 	}
-	g, err := t.config.Graph(job)
-	if err != nil {
-		t.config.Logger.Error("graph of job not found", "job", job, "error", err)
-		return
-	}
-	t.executors[job] = executor.New(executor.Config{
-		Config: executorcore.Config{
-			JobID: job, TaskManager: t.config.ID, Incarnation: t.config.Incarnation, Heartbeat: t.config.Heartbeat,
-		},
-		Graph: g, Exchange: t.config.Exchange, Storage: t.config.Storage, Start: t.config.Start,
-		Clock: t.config.Clock, Logger: t.config.Logger.With("job", job),
-		Post: t.endpoint.Post, Send: t.endpoint.Send,
-		BufferTimeout: t.config.BufferTimeout, RowsMax: t.config.RowsMax,
-	}, now)
-	t.order = append(t.order, job)
 }
 
 // perform does what the slot table has decided.
@@ -163,9 +186,18 @@ func (t *TaskManager) perform() {
 	for _, a := range t.slots.Take() {
 		switch a := a.(type) {
 		case core.Send:
+			if r := a.Message.GetTaskManagerReport(); r != nil && t.config.Report != nil {
+				t.config.Report(r)
+			}
 			t.endpoint.Send(a.To, a.Message)
 		case core.EndJob:
 			t.endJob(a.Job)
+		}
+	}
+	if t.draining && !t.slots.InUse() {
+		t.draining = false // it is told once
+		if t.config.Drained != nil {
+			t.config.Drained()
 		}
 	}
 }
@@ -179,7 +211,7 @@ func (t *TaskManager) endJob(job string) {
 	x.Cancel()
 	delete(t.executors, job)
 	t.order = slices.DeleteFunc(t.order, func(o string) bool { return o == job })
-	t.ending = slices.DeleteFunc(t.ending, func(e *executor.Executor) bool { return e.Idle() })
+	t.ending = slices.DeleteFunc(t.ending, Executor.Idle)
 	if !x.Idle() {
 		t.ending = append(t.ending, x)
 	}

@@ -130,15 +130,18 @@ func (k *Cluster) StartTaskManager(i int) error {
 		return fmt.Errorf("start exchange of %s: %w", id, err)
 	}
 	c := k.config
+	logger := c.Logger.With("task_manager", id)
 	m, err := taskmanager.Start(taskmanager.Config{
 		Config: tmcore.Config{
 			ID: id, Incarnation: strconv.Itoa(k.mu.starts), DataAddress: x.Address(),
 			ResourceManager: resourcemanager.Name, Slots: c.SlotsPerTaskManager, MemoryBytes: c.MemoryBytes,
 			Heartbeat: c.Heartbeat, OfferTimeout: 10 * c.HeartbeatTimeout, JobMasterTimeout: c.SlotTimeout,
 		},
-		Network: k.network, Exchange: x, Graph: k.launcher.Graph, Storage: k.newStorage, Start: c.StartTask,
-		Clock: c.Clock, Logger: c.Logger.With("task_manager", id), StopTimeout: c.CancelTimeout,
-		BufferTimeout: c.BufferTimeout, RowsMax: c.RowsMax,
+		Network: k.network, Logger: logger, StopTimeout: c.CancelTimeout,
+		Executor: taskmanager.InProcess{
+			Exchange: x, Graph: k.launcher.Graph, Storage: k.newStorage, Start: c.StartTask,
+			Clock: c.Clock, Logger: logger, BufferTimeout: c.BufferTimeout, RowsMax: c.RowsMax,
+		}.Executor,
 	})
 	if err != nil {
 		return errors.Join(err, x.Close())

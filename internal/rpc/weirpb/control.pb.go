@@ -2645,8 +2645,10 @@ func (x *ExecutorLost) GetKind() FailureKind {
 
 // ExecutorSlots tells an executor process which slots of its TaskManager are the job's: a whole list.
 type ExecutorSlots struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Allocations   []string               `protobuf:"bytes,1,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Allocations []string               `protobuf:"bytes,1,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	// memory_bytes is what the process may take with these slots; zero for no limit.
+	MemoryBytes   int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2686,6 +2688,13 @@ func (x *ExecutorSlots) GetAllocations() []string {
 		return x.Allocations
 	}
 	return nil
+}
+
+func (x *ExecutorSlots) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
 }
 
 // JobSetupRequest asks the Dispatcher for what a TaskManager needs to start the executor of a job. It is repeated with each
@@ -4108,9 +4117,10 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\battempts\x18\x03 \x03(\x03R\battempts\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12)\n" +
-	"\x04kind\x18\x05 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\"1\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\"T\n" +
 	"\rExecutorSlots\x12 \n" +
-	"\vallocations\x18\x01 \x03(\tR\vallocations\"(\n" +
+	"\vallocations\x18\x01 \x03(\tR\vallocations\x12!\n" +
+	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\"(\n" +
 	"\x0fJobSetupRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"{\n" +
 	"\bJobSetup\x12\x15\n" +

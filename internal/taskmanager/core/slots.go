@@ -88,7 +88,9 @@ func (s *Slots) Drain() {
 	s.draining = true
 	for i := range s.slots {
 		if slot := &s.slots[i]; slot.State == Offered && slot.Epoch == 0 {
+			job := slot.Job
 			s.free(slot)
+			s.endJobs(job)
 		}
 	}
 	s.report()
@@ -132,11 +134,13 @@ func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
 		}
 	}
 	fresh := false
+	var withdrawn []string
 	for i := range s.slots {
 		slot, wish := &s.slots[i], wishes[i]
 		// Tasks run in a slot that was accepted once and is offered to the next JobMaster: a ResourceManager that has just
 		// been started may not know of it yet, and only a JobMaster gives it back.
 		if slot.State == Offered && slot.Epoch == 0 && (wish == nil || wish.GetAllocationId() != slot.Allocation) {
+			withdrawn = append(withdrawn, slot.Job)
 			s.free(slot)
 		}
 		if wish == nil {
@@ -157,6 +161,9 @@ func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
 	}
 	if fresh {
 		s.offer()
+	}
+	for _, job := range withdrawn { // an executor may have been made for the offer
+		s.endJobs(job)
 	}
 }
 
