@@ -3,16 +3,21 @@
 package heap
 
 import (
+	"os"
 	"reflect"
 	"time"
 	"unsafe"
 )
 
-// memory counts what a table has outside the collector's sight.
+// memory is what a table has outside the collector's sight. Arrays are cut from regions, one behind the other, so that
+// huge pages go across their bounds; each is given back by itself, and nothing is used twice.
 type memory struct {
+	// mapped is the size of all arrays. What is left of a region has not been touched, and takes no memory.
 	mapped int64
-	// regions are the arrays that are mapped.
-	regions map[unsafe.Pointer]struct{}
+	next   unsafe.Pointer
+	left   int64
+	// arrays has the sizes of those that are mapped.
+	arrays map[unsafe.Pointer]int64
 	// err is the first error in giving memory back.
 	err error
 }
@@ -20,8 +25,10 @@ type memory struct {
 const (
 	// Arrays from mapBytesMin on are mapped; smaller ones would waste pages, and cost the collector little.
 	mapBytesMin = 16 << 10
-	// Tables from hugeBytesMin on ask for huge pages.
-	hugeBytesMin = 64 << 20
+	// Tables from hugeBytesMin on ask for huge pages, of which the last one is mostly empty.
+	hugeBytesMin = 8 << 20
+	// A region is half as large as the table so far, or regionBytesMin, a multiple of which it is.
+	regionBytesMin = 2 << 20
 )
 
 // allocate returns n empty slots.
@@ -29,12 +36,7 @@ func (t *Table[K, S]) allocate(n int) []slot[K, S] {
 	size := int64(n) * slotBytes[K, S]()
 	t.slotBytes += size
 	if t.offHeap && size >= mapBytesMin {
-		if p := mapPages(size, t.memory.mapped >= hugeBytesMin); p != nil {
-			t.memory.mapped += size
-			if t.memory.regions == nil {
-				t.memory.regions = map[unsafe.Pointer]struct{}{}
-			}
-			t.memory.regions[p] = struct{}{}
+		if p := t.memory.cut(size); p != nil {
 			return unsafe.Slice((*slot[K, S])(p), n)
 		}
 	}
@@ -46,16 +48,55 @@ func (t *Table[K, S]) release(slots []slot[K, S]) {
 	if len(slots) == 0 {
 		return
 	}
-	p := unsafe.Pointer(&slots[0])
 	t.slotBytes -= int64(len(slots)) * slotBytes[K, S]()
-	if _, ok := t.memory.regions[p]; !ok {
+	t.memory.free(unsafe.Pointer(&slots[0]))
+}
+
+// cut returns size zeroed bytes, or nil if there are none.
+func (m *memory) cut(size int64) unsafe.Pointer {
+	page := int64(os.Getpagesize())
+	size = (size + page - 1) / page * page
+	if size > m.left {
+		m.leave()
+		region := (max(size, m.mapped/2) + regionBytesMin - 1) / regionBytesMin * regionBytesMin
+		p := mapPages(region, m.mapped >= hugeBytesMin)
+		if p == nil {
+			return nil
+		}
+		m.next, m.left = p, region
+	}
+	p := m.next
+	m.next, m.left = unsafe.Add(p, size), m.left-size
+	if m.arrays == nil {
+		m.arrays = map[unsafe.Pointer]int64{}
+	}
+	m.arrays[p] = size
+	m.mapped += size
+	return p
+}
+
+// free gives an array back, if it is a mapped one.
+func (m *memory) free(p unsafe.Pointer) {
+	size, ok := m.arrays[p]
+	if !ok {
 		return
 	}
-	size := int64(len(slots)) * slotBytes[K, S]()
-	delete(t.memory.regions, p)
-	t.memory.mapped -= size
-	if err := unmapPages(p, size); err != nil && t.memory.err == nil {
-		t.memory.err = err
+	delete(m.arrays, p)
+	m.mapped -= size
+	m.unmap(p, size)
+}
+
+// leave gives back what is left of the region.
+func (m *memory) leave() {
+	if m.left > 0 {
+		m.unmap(m.next, m.left)
+	}
+	m.next, m.left = nil, 0
+}
+
+func (m *memory) unmap(p unsafe.Pointer, size int64) {
+	if err := unmapPages(p, size); err != nil && m.err == nil {
+		m.err = err
 	}
 }
 

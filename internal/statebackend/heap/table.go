@@ -269,6 +269,7 @@ func (t *Table[K, S]) Close() error {
 		t.segs[i] = segment[K, S]{index: i}
 		t.entrances[i] = entrance[K, S]{slots: &t.vacant[0]}
 	}
+	t.memory.leave()
 	return t.memory.err
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -582,5 +583,41 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
+	}
+}
+
+// Arrays that are cut from regions are zeroed and apart, and all goes back, whatever the order.
+func TestMemoryIsCutAndGivenBack(t *testing.T) {
+	t.Parallel()
+	if mapPages(mapBytesMin, false) == nil {
+		t.Skip("nothing is mapped here")
+	}
+	var m memory
+	var arrays [][]byte
+	for size := int64(mapBytesMin); m.mapped < 3*hugeBytesMin; size = size*5/4 + 1 {
+		array := unsafe.Slice((*byte)(m.cut(size)), size)
+		for i, b := range array {
+			if b != 0 {
+				t.Fatalf("array %d: byte %d is %d", len(arrays), i, b)
+			}
+			array[i] = byte(len(arrays) + 1)
+		}
+		arrays = append(arrays, array)
+	}
+	for i := range arrays {
+		at := i * 7 % len(arrays)
+		if len(arrays)%7 == 0 {
+			at = i
+		}
+		for j, b := range arrays[at] {
+			if b != byte(at+1) {
+				t.Fatalf("array %d: byte %d is %d", at, j, b)
+			}
+		}
+		m.free(unsafe.Pointer(&arrays[at][0]))
+	}
+	m.leave()
+	if m.mapped != 0 || len(m.arrays) != 0 || m.left != 0 || m.err != nil {
+		t.Errorf("%d bytes in %d arrays, %d of a region are left: %v", m.mapped, len(m.arrays), m.left, m.err)
 	}
 }
