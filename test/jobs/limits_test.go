@@ -121,6 +121,41 @@ func TestManyOpenWindowsAndAJumpInTime(t *testing.T) {
 	}
 }
 
+// TestCancelWhileAMillionKeysFire cancels a job in the middle of a window that fires for a million keys into a sink that
+// takes none of them: the firing waits for credit, and ends with the attempt.
+func TestCancelWhileAMillionKeysFire(t *testing.T) {
+	t.Parallel()
+	const rows = 1_000_000
+	var taken atomic.Int64
+	// Whose task does not end within cancelTimeout fails the job.
+	r := newRig(t, setting{network: "tcp", managers: 2, parallelism: 2, unchained: true, cancelTimeout: 10 * time.Second})
+	j := r.start(func(env *stream.Env) error {
+		env.From("events", generator.New(func(i int64, e *event) { e.Key = i }).Limit(rows)).
+			Watermarks(watermark.Ascending((*event).time)).
+			KeyBy((*event).key).Window(window.Tumbling(time.Hour)).
+			Aggregate("windows", aggregate.Count[event]()).
+			To("out", connector.Each(func(ctx context.Context, _ *int64) error {
+				taken.Add(1)
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}))
+		return nil
+	}, embedded.RunOptions{})
+	eventually(t, "the firing waits for credit", func() bool {
+		for _, s := range j.status().Vertices[1].Subtasks {
+			if s.Metrics.GetBackpressuredNanos() == 0 {
+				return false
+			}
+		}
+		return taken.Load() > 0
+	})
+	j.Cancel()
+	j.end("CANCELED")
+	if n := taken.Load(); n > 2 {
+		t.Errorf("%d rows were taken by 2 sinks that hold the first", n)
+	}
+}
+
 // TestFunctionThatNeverReturns fails another task while a user function blocks for good: the job fails within the time
 // for cancellation and says what is left behind, and nothing starts beside it.
 func TestFunctionThatNeverReturns(t *testing.T) {
