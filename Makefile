@@ -3,6 +3,8 @@
 export GOTOOLCHAIN := auto
 
 LINT := go tool -modfile=tools/go.mod golangci-lint
+# Without it gRPC links html/template, and the linker keeps every exported method of weir.
+TAGS := grpcnotrace
 SEED ?= 1
 PKG ?= ./bench
 BENCH ?= .
@@ -16,7 +18,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Compile everything
-	go build ./...
+	go build -tags $(TAGS) ./...
 
 .PHONY: test
 test: ## Run all tests

@@ -1,12 +1,14 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-// Command protogen writes the Go code of the project's protobuf messages. It compiles every .proto file under internal/
-// and hands the result to protoc-gen-go, whose output it puts beside the source; no protoc is needed, and both tools
-// are pinned by the go.mod of this module. From the root of the repository:
+// Command protogen writes the Go code of the project's protobuf messages and services. It compiles every .proto file under
+// internal/ and hands the result to protoc-gen-go and, where services are declared, to protoc-gen-go-grpc, whose output it
+// puts beside the source; no protoc is needed, and all tools are pinned by the go.mod of this module. From the root of the
+// repository:
 //
 //	go run -C tools ./protogen
 //
-//	internal/**/*.proto --protocompile--> descriptors --protoc-gen-go--> internal/**/*.pb.go
+//	internal/**/*.proto --protocompile--> descriptors --protoc-gen-go-------> internal/**/*.pb.go
+//	                                           +-------protoc-gen-go-grpc--> internal/**/*_grpc.pb.go
 //
 // Files import each other by their path from the root of the repository, and each names its Go package by the option
 // go_package. A .pb.go file whose source is gone is removed, so a run leaves exactly what the sources say.
@@ -56,18 +58,46 @@ func generate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		response, err := runPlugin(ctx, request)
-		if err != nil {
+		if err := runAndWrite(ctx, "protoc-gen-go", request, written); err != nil {
 			return err
 		}
-		for _, file := range response.GetFile() {
-			if err := write(file.GetName(), file.GetContent()); err != nil {
-				return err
-			}
-			written[file.GetName()] = true
+		request.FileToGenerate = withServices(request)
+		if err := runAndWrite(ctx, "protoc-gen-go-grpc", request, written); err != nil {
+			return err
 		}
 	}
 	return removeStale(written)
+}
+
+// withServices returns the sources that declare services.
+func withServices(request *pluginpb.CodeGeneratorRequest) []string {
+	var names []string
+	for _, file := range request.GetProtoFile() {
+		if len(file.GetService()) > 0 && slices.Contains(request.GetFileToGenerate(), file.GetName()) {
+			names = append(names, file.GetName())
+		}
+	}
+	return names
+}
+
+// runAndWrite runs a plugin, if there is something to generate, and writes its files.
+func runAndWrite(
+	ctx context.Context, plugin string, request *pluginpb.CodeGeneratorRequest, written map[string]bool,
+) error {
+	if len(request.GetFileToGenerate()) == 0 {
+		return nil
+	}
+	response, err := runPlugin(ctx, plugin, request)
+	if err != nil {
+		return err
+	}
+	for _, file := range response.GetFile() {
+		if err := write(file.GetName(), file.GetContent()); err != nil {
+			return err
+		}
+		written[file.GetName()] = true
+	}
+	return nil
 }
 
 // list returns the files under the searched folder with the given suffix, by path from the root, in order.
@@ -117,21 +147,23 @@ func appendFile(
 	return append(to, protoutil.ProtoFromFileDescriptor(file))
 }
 
-// runPlugin runs the pinned protoc-gen-go.
-func runPlugin(ctx context.Context, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+// runPlugin runs a plugin of the version that is pinned.
+func runPlugin(
+	ctx context.Context, name string, request *pluginpb.CodeGeneratorRequest,
+) (*pluginpb.CodeGeneratorResponse, error) {
 	in, err := proto.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
-	plugin := exec.CommandContext(ctx, "go", "tool", "protoc-gen-go")
+	plugin := exec.CommandContext(ctx, "go", "tool", name)
 	plugin.Stdin, plugin.Stderr = bytes.NewReader(in), os.Stderr
 	out, err := plugin.Output()
 	if err != nil {
-		return nil, fmt.Errorf("run protoc-gen-go: %w", err)
+		return nil, fmt.Errorf("run %s: %w", name, err)
 	}
 	response := &pluginpb.CodeGeneratorResponse{}
 	if err := proto.Unmarshal(out, response); err != nil {
-		return nil, fmt.Errorf("read the response of protoc-gen-go: %w", err)
+		return nil, fmt.Errorf("read the response of %s: %w", name, err)
 	}
 	if response.Error != nil {
 		return nil, errors.New(response.GetError())

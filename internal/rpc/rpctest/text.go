@@ -1,6 +1,7 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-// Package rpctest helps tests that are scripts: messages as text, the same text each time.
+// Package rpctest helps tests of messages: for scripts, messages as text, the same text each time; for processes, a network
+// that can fail.
 package rpctest
 
 import (
