@@ -111,7 +111,8 @@ var layers = []layer{
 	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
 	{"internal/jobmanager/dispatcher", []string{
 		"internal/rpc", "internal/process", "internal/artifacts", "internal/checkpoint", "internal/config",
-		"internal/rest", "internal/cluster/election", "internal/graph", "internal/metrics", "internal/invariants",
+		"internal/rest", "internal/cluster/election", "internal/graph", "internal/jobsettings", "internal/metrics",
+		"internal/invariants",
 	}},
 	{"internal/taskmanager/process", []string{
 		"internal/rpc", "internal/process", "internal/artifacts", "internal/config", "internal/taskmanager", "internal/metrics",

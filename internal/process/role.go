@@ -62,7 +62,8 @@ type Answer struct {
 }
 
 // StartRole starts a program in a role and waits until it has taken it on, for up to timeout or until ctx ends. All other
-// frames go to c.Receive, also those that come before the answer, and a later RoleFailed: the program gives its role up. After an error nothing of the process is left.
+// frames go to c.Receive, also those that come before the answer, and a later RoleFailed: the program gives its role up.
+// After an error nothing of the process is left.
 func StartRole(ctx context.Context, c Config, spec *weirpb.RoleSpec, timeout time.Duration) (*Process, *Answer, error) {
 	answers := make(chan *weirpb.Frame, 1)
 	receive, said := c.Receive, false

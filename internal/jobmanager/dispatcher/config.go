@@ -59,8 +59,9 @@ type Config struct {
 	// Retention says how long ended jobs are remembered; zero fields for an hour and 1,000 jobs.
 	Retention core.Retention
 	// ReadyTimeout is how long a program may take to describe its jobs or to become a JobMaster; zero for a minute.
-	// SuspendTimeout is how long Close waits for the last checkpoints; zero for a minute.
-	ReadyTimeout, SuspendTimeout time.Duration
+	// SilenceTimeout is how long a JobMaster that leads its job may say nothing until it is taken for stuck and killed;
+	// zero for 10 s. SuspendTimeout is how long Close waits for the last checkpoints; zero for a minute.
+	ReadyTimeout, SilenceTimeout, SuspendTimeout time.Duration
 	// Ended, if not nil, is told when an application has ended: a job that was submitted alone is one, too. In a cluster
 	// for one job or application it is also told of what had ended before the start. It must not call Close.
 	Ended  func(End)
@@ -82,6 +83,7 @@ const (
 	defaultRetention      = time.Hour
 	defaultCapacity       = 1000
 	defaultReadyTimeout   = time.Minute
+	defaultSilenceTimeout = 10 * time.Second
 	defaultSuspendTimeout = time.Minute
 )
 
@@ -98,6 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Retention.For, defaultRetention)
 	orDefault(&c.Retention.Max, defaultCapacity)
 	orDefault(&c.ReadyTimeout, defaultReadyTimeout)
+	orDefault(&c.SilenceTimeout, defaultSilenceTimeout)
 	orDefault(&c.SuspendTimeout, defaultSuspendTimeout)
 	if c.start == nil {
 		c.start = startProcess

@@ -101,6 +101,34 @@ func TestJobMasterIsReplaced(t *testing.T) {
 	})
 }
 
+// TestStuckJobMaster has one say nothing any more: it is killed, and another goes on.
+func TestStuckJobMaster(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		t.Helper()
+		d := w.lead(1)
+		id, m := w.run(d)
+		w.ready(d, id)
+		time.Sleep(time.Minute)
+		select {
+		case <-m.Done():
+			t.Fatal("a JobMaster that is well was killed")
+		default:
+		}
+		m.hung.Store(true)
+		silent := time.Now()
+		<-m.Done()
+		if took := time.Since(silent); took < 9*time.Second || took > 15*time.Second {
+			t.Errorf("killed after %v", took)
+		}
+		if m := w.master(); !m.spec.GetJobMaster().GetResume() {
+			t.Error("the next one is not told to go on")
+		}
+		must(t, d.Close(false))
+		w.quiet()
+	})
+}
+
 func TestProgramThatBecomesNoJobMaster(t *testing.T) {
 	t.Parallel()
 	crashed := fmt.Errorf("%w: exit code 2", process.ErrCrashed)

@@ -140,6 +140,7 @@ type fakeMaster struct {
 	unbind  func()
 	receive func(*weirpb.Frame)
 	epoch   int64
+	hung    atomic.Bool
 	// requests has what it was asked, but for its detail.
 	requests chan *weirpb.JobRequest
 	once     sync.Once
@@ -187,6 +188,7 @@ func (w *world) startFake(
 	}
 	if !w.lazy {
 		m.say(nil)
+		m.wg.Go(m.beat)
 	}
 	w.masters <- m
 	return m, &process.Answer{Ready: &weirpb.RoleReady{Job: described("flights")}}, nil
@@ -201,6 +203,22 @@ func (w *world) newFake(c process.Config, spec *weirpb.RoleSpec) *fakeMaster {
 	w.alive.Add(1)
 	m.wg.Go(m.pump)
 	return m
+}
+
+// beat sends the summary each second, unless the process hangs.
+func (m *fakeMaster) beat() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if !m.hung.Load() {
+				m.say(nil)
+			}
+		case <-m.done:
+			return
+		}
+	}
 }
 
 // peer turns a function into an rpc.Peer.

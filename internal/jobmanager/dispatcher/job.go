@@ -48,6 +48,8 @@ type job struct {
 		summary *weirpb.JobSummary
 		// up tells that there is a process, ready that it has sent a summary, and so answers requests.
 		up, ready bool
+		// heard tells that a summary has come since that was asked last.
+		heard bool
 		// ended tells that the end is stored.
 		ended      bool
 		canceling  bool
@@ -116,7 +118,7 @@ func (j *job) summarize(s *weirpb.JobSummary) {
 		return
 	}
 	news := !j.mu.ready || s.GetState() != j.mu.summary.GetState() || s.GetResult() != nil
-	j.mu.summary, j.mu.ready = s, true
+	j.mu.summary, j.mu.ready, j.mu.heard = s, true, true
 	if news {
 		j.changeLocked()
 	}
@@ -161,6 +163,15 @@ func (j *job) fall() {
 		j.mu.summary = s
 	}
 	j.changeLocked()
+}
+
+// isSilent reports whether a JobMaster that leads the job has said nothing since the last call.
+func (j *job) isSilent() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	silent := j.mu.ready && !j.mu.heard
+	j.mu.heard = false
+	return silent
 }
 
 func (j *job) isReady() bool {

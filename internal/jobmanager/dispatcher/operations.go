@@ -3,6 +3,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/jobsettings"
 	"github.com/weir-stream/weir/internal/rest"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
@@ -101,10 +103,7 @@ func (d *Dispatcher) Savepoint(_ context.Context, id, trigger string, take *weir
 	if j == nil {
 		return err
 	}
-	dir := take.GetDir()
-	if dir == "" {
-		dir = d.config.SavepointDir
-	}
+	dir := cmp.Or(take.GetDir(), j.savepointDir(), d.config.SavepointDir)
 	if dir == "" {
 		return fmt.Errorf("%w: no directory for the savepoint is given and execution.checkpointing.savepoint-dir is not set",
 			rest.ErrInvalid)
@@ -123,6 +122,15 @@ func (d *Dispatcher) Savepoint(_ context.Context, id, trigger string, take *weir
 		}
 		return rest.Operation{Location: reply.GetLocation()}, explainLost(err, "savepoint")
 	})
+}
+
+// savepointDir is the directory of savepoints that the settings of the job name.
+func (j *job) savepointDir() string {
+	s, err := jobsettings.ParseKnown(j.record.Settings)
+	if err != nil {
+		return "" // an earlier version took them
+	}
+	return s.SavepointDir
 }
 
 // savepoint is the one that the job has ended with.

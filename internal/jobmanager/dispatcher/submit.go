@@ -19,12 +19,17 @@ import (
 
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher/core"
+	"github.com/weir-stream/weir/internal/jobsettings"
 	"github.com/weir-stream/weir/internal/rest"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// parallelismKey is the setting of the parallelism.
-const parallelismKey = "parallelism.default"
+const (
+	// parallelismKey is the setting of the parallelism.
+	parallelismKey = "parallelism.default"
+	// jobsMax is how many jobs may run, or be described, in a cluster.
+	jobsMax = 10_000
+)
 
 // Describe implements rest.Programs.
 func (p *Programs) Describe(ctx context.Context, r rest.Run) (*weirpb.JobDescription, error) {
@@ -96,8 +101,11 @@ func (d *Dispatcher) admit(ctx context.Context, r *core.Record) error {
 	if closed {
 		return fmt.Errorf("%w: %w", rest.ErrUnavailable, ErrClosed)
 	}
-	taken := false
-	d.store.view(func(s *core.State) { taken = len(s.Jobs())+len(s.Applications()) > 0 })
+	taken, open := false, 0
+	d.store.view(func(s *core.State) { taken, open = len(s.Jobs())+len(s.Applications()) > 0, s.Open() })
+	if open >= jobsMax {
+		return fmt.Errorf("%w: %d jobs run here", rest.ErrUnavailable, open)
+	}
 	if taken && d.config.Mode != Session {
 		return fmt.Errorf("%w: this cluster is for one job or application, and has had it", rest.ErrConflict)
 	}
@@ -143,6 +151,9 @@ func (p *Programs) template(ctx context.Context, r rest.Run) (*core.Job, error) 
 	maps.Copy(t.Settings, r.Settings)
 	if r.Parallelism > 0 {
 		t.Settings[parallelismKey] = strconv.Itoa(int(r.Parallelism))
+	}
+	if _, err := jobsettings.ParseKnown(t.Settings); err != nil {
+		return nil, fmt.Errorf("%w: %w", rest.ErrInvalid, err)
 	}
 	return t, p.checkRestore(ctx, t)
 }

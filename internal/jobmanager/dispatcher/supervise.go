@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// resendInterval is how often what a JobMaster must do is said again.
+	// resendInterval is how often what a JobMaster must do is said again, and how often one speaks that is well.
 	resendInterval = time.Second
 	// farewell bounds what is asked of a JobMaster whose job has ended: its last detail, and open answers.
 	farewell = 2 * time.Second
@@ -141,6 +141,8 @@ func workDir(dir string) string {
 func (j *job) work(ctx context.Context, m *master) error {
 	ticker := time.NewTicker(resendInterval)
 	defer ticker.Stop()
+	// Silence is counted in ticks: while this process itself stands still, none comes.
+	var silent time.Duration
 	for {
 		if over, err := j.judge(ctx); over {
 			return err
@@ -149,6 +151,12 @@ func (j *job) work(ctx context.Context, m *master) error {
 		select {
 		case <-j.wake:
 		case <-ticker.C:
+			if !j.isSilent() {
+				silent = 0
+			} else if silent += resendInterval; silent > j.d.config.SilenceTimeout {
+				m.process().Stop(0)
+				return fmt.Errorf("the JobMaster has said nothing for %v and was killed", silent)
+			}
 		case <-m.process().Done():
 			// Its last words may be that the job has ended.
 			if over, err := j.judge(ctx); over {

@@ -168,12 +168,6 @@ func (s *State) checkSubmitted(r *Submitted, taken func(string) bool) error {
 	return s.checkOpen(r.Jobs[0].Application)
 }
 
-// OpenApplication reports whether an application has not ended.
-func (s *State) OpenApplication(id string) bool {
-	a := s.applications[id]
-	return a != nil && s.openApplication(a)
-}
-
 // Apply takes in the next record. An error means that the record can't follow those before; nothing has changed then.
 func (s *State) Apply(r *Record) error {
 	if r.Epoch < s.epoch {
@@ -219,6 +213,21 @@ func (s *State) submit(jobs []*Job) {
 	a := *s.applications[jobs[0].Application]
 	a.Jobs = ids
 	s.applications[a.ID] = &a
+}
+
+// Open counts the jobs, and the applications without jobs, that have not ended.
+func (s *State) Open() (n int) {
+	for _, j := range s.jobs {
+		if j.End == nil {
+			n++
+		}
+	}
+	for _, a := range s.applications {
+		if len(a.Jobs) == 0 && a.Failure == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Summary is the whole state as a record's content.
