@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -357,20 +356,18 @@ func (m *fakeMaster) request() *weirpb.JobRequest {
 	}
 }
 
-// await waits until the job has a state.
-func (w *world) await(d *Dispatcher, id string, states ...string) *weirpb.JobSummary {
+// await waits until the job has a state, and if that is an end, until it is stored.
+func (w *world) await(d *Dispatcher, id string, state string) *weirpb.JobSummary {
 	w.t.Helper()
-	for range 10_000 {
-		s, err := d.Summary(w.t.Context(), id)
-		must(w.t, err)
-		if j, err := d.job(id); err == nil && slices.Contains(states, s.GetState()) && (!terminal(s.GetState()) || j.isEnded()) {
-			return s
-		}
-		time.Sleep(10 * time.Millisecond)
+	j, err := d.job(id)
+	must(w.t, err)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	err = j.await(ctx, func() bool { return j.mu.summary.GetState() == state && j.mu.ended == terminal(state) })
+	if err != nil {
+		w.t.Fatalf("job %s does not become %s: %v", id, state, j.current())
 	}
-	s, _ := d.Summary(w.t.Context(), id)
-	w.t.Fatalf("job %s does not become %v: %v", id, states, s)
-	return nil
+	return j.current()
 }
 
 // ready waits until the job has a JobMaster that answers.
