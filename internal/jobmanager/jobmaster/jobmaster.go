@@ -75,7 +75,8 @@ type JobMaster struct {
 	done        chan struct{} // closed when result is final
 	once        sync.Once
 	stopErr     error
-	final       core.JobDetails // set before done is closed
+	final       core.JobDetails // set before done is closed, as at is
+	at          entered
 }
 
 var _ rpc.Handler = (*JobMaster)(nil)
@@ -106,6 +107,7 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 		enumerators: map[int]*enumerator{}, committers: newCommitters(c.Graph), done: make(chan struct{}),
 		waiting: map[int64]chan coordinator.Reply{},
 	}
+	j.at[core.JobInitializing] = time.Now()
 	j.ctx, j.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := j.endpoint.Start(j); err != nil {
 		return nil, fmt.Errorf("start JobMaster: %w", err)
@@ -151,6 +153,21 @@ func (j *JobMaster) Details(ctx context.Context) (core.JobDetails, error) {
 		return j.final, nil
 	}
 	return d, err
+}
+
+// Detail is the state of the job as a message.
+func (j *JobMaster) Detail(ctx context.Context) (*weirpb.JobDetail, error) {
+	var d core.JobDetails
+	var at entered
+	err := j.endpoint.Call(ctx, func() { d, at = j.core.Details(), j.at })
+	if errors.Is(err, rpc.ErrStopped) {
+		<-j.done // Stop closes it
+		d, at, err = j.final, j.at, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return detailOf(&d, j.config.Graph, at), nil
 }
 
 // Cancel ends the job without a checkpoint; it does not wait for the end.
@@ -268,6 +285,7 @@ func (j *JobMaster) perform() {
 		case core.Send:
 			j.endpoint.Send(a.To, a.Message)
 		case core.Transition:
+			j.at[a.To] = time.Now()
 			j.logTransition(a)
 		case core.FailureSeen:
 			j.logger.Warn("failure", "task", a.Failure.Task, "task_manager", a.Failure.TaskManager,

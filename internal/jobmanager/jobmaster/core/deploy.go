@@ -15,6 +15,7 @@ func (m *Master) deploy(r *region, now time.Time) {
 	for _, s := range r.members {
 		e, slot := m.graph.of(s), m.slots.at(s.index)
 		e.allocation, e.taskManager = slot.allocation, slot.taskManager
+		e.endpoint = m.slots.address(slot.taskManager)
 		e.transition(Deploying, now)
 	}
 	for _, id := range m.slots.order {

@@ -64,10 +64,16 @@ var executionSuccessors = [...][]ExecutionState{
 type execution struct {
 	vertex, subtask int
 	attempt         int64
-	state           ExecutionState
-	since           time.Time
+	// number counts the attempts of the subtask under this JobMaster, from 0.
+	number int
+	state  ExecutionState
+	since  time.Time
+	// entered is when the attempt entered each state, zero where it has not.
+	entered [Failed + 1]time.Time
 	// allocation and taskManager are set from SCHEDULED on.
 	allocation, taskManager string
+	// endpoint is where the exchange of its executor was reached when it was deployed.
+	endpoint string
 	// seen tells that a message has shown the attempt, shown is the sequence of the last: a later report without it means
 	// that it is lost. deployedAt is when it was deployed last.
 	seen       bool
@@ -87,6 +93,7 @@ func (e *execution) transition(to ExecutionState, now time.Time) bool {
 		return false
 	}
 	e.state, e.since = to, now
+	e.entered[to] = now
 	return true
 }
 

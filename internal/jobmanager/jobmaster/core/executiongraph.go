@@ -4,6 +4,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/internal/graph"
@@ -16,7 +17,9 @@ type executionGraph struct {
 	current [][]*execution
 	// byAttempt has the current executions only: reports of others are of the past.
 	byAttempt map[int64]*execution
-	regions   []*region
+	// past are, indexed as current, the attempts before that are remembered, newest first.
+	past    [][][]*execution
+	regions []*region
 	// regionOf is indexed as current.
 	regionOf [][]int
 	// attempts counts the attempts of this epoch.
@@ -30,6 +33,7 @@ func newExecutionGraph(job *graph.JobGraph, epoch int64, now time.Time) *executi
 	g := &executionGraph{job: job, epoch: epoch, byAttempt: map[int64]*execution{}}
 	for _, v := range job.Vertices {
 		g.current = append(g.current, make([]*execution, v.Parallelism))
+		g.past = append(g.past, make([][]*execution, v.Parallelism))
 		g.regionOf = append(g.regionOf, make([]int, v.Parallelism))
 	}
 	for v := range g.current {
@@ -41,13 +45,20 @@ func newExecutionGraph(job *graph.JobGraph, epoch int64, now time.Time) *executi
 	return g
 }
 
+// PastMax is how many attempts of a subtask are remembered besides the current one.
+const PastMax = 16
+
 // renew replaces the execution of a subtask by a new attempt; its id is unique over all epochs of the job.
 func (g *executionGraph) renew(s subtask, now time.Time) *execution {
-	if old := g.current[s.vertex][s.index]; old != nil {
-		delete(g.byAttempt, old.attempt)
-	}
 	g.attempts++
 	e := &execution{vertex: s.vertex, subtask: s.index, attempt: g.epoch<<32 | g.attempts, since: now}
+	e.entered[Created] = now
+	if old := g.current[s.vertex][s.index]; old != nil {
+		delete(g.byAttempt, old.attempt)
+		e.number = old.number + 1
+		past := &g.past[s.vertex][s.index]
+		*past = slices.Insert((*past)[:min(len(*past), PastMax-1)], 0, old)
+	}
 	g.current[s.vertex][s.index] = e
 	g.byAttempt[e.attempt] = e
 	return e

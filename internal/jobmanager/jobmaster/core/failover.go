@@ -14,7 +14,8 @@ func (m *Master) failExecution(e *execution, f Failure, now time.Time) {
 	if !e.transition(Failed, now) {
 		return
 	}
-	f.At, f.Task, f.TaskManager = now, m.graph.taskName(e), e.taskManager
+	f.At = now
+	f = m.graph.at(f, e)
 	e.cause = &f
 	if !wanted {
 		return // a task that fails while it is being canceled has ended, too
@@ -128,11 +129,11 @@ func (m *Master) leaveBehind(r *region, now time.Time) {
 		if e.state.Terminal() {
 			continue
 		}
-		f := Failure{
-			At: now, Task: m.graph.taskName(e), TaskManager: e.taskManager, Kind: Fatal,
+		f := m.graph.at(Failure{
+			At: now, Kind: Fatal,
 			Text: fmt.Sprintf("the task did not end within %v of being canceled: its goroutine is left behind",
 				m.config.CancelTimeout),
-		}
+		}, e)
 		e.transition(Failed, now)
 		e.cause = &f
 		m.record(f)

@@ -27,8 +27,12 @@ type Failure struct {
 	At time.Time
 	// Task is the name of the task that failed with its subtask, empty if it was none.
 	Task, TaskManager string
-	Text              string
-	Kind              FailureKind
+	// Vertex, Subtask and Attempt are the place of the task, Endpoint is that of its executor.
+	Vertex           string
+	Subtask, Attempt int
+	Endpoint         string
+	Text             string
+	Kind             FailureKind
 }
 
 // Error is the text, after the task's name.
@@ -37,4 +41,11 @@ func (f *Failure) Error() string {
 		return f.Text
 	}
 	return f.Task + ": " + f.Text
+}
+
+// at says which task failed.
+func (g *executionGraph) at(f Failure, e *execution) Failure {
+	f.Task, f.TaskManager, f.Endpoint = g.taskName(e), e.taskManager, e.endpoint
+	f.Vertex, f.Subtask, f.Attempt = g.job.Vertices[e.vertex].ID, e.subtask, e.number
+	return f
 }

@@ -199,7 +199,7 @@ func (m *Master) failSlot(allocation string, now time.Time) {
 			return
 		}
 		if len(regions) == 0 {
-			f.Task, f.TaskManager = m.graph.taskName(e), e.taskManager
+			f = m.graph.at(f, e)
 		}
 		if r := m.graph.regionOfExecution(e); !slices.Contains(regions, r) {
 			regions = append(regions, r)

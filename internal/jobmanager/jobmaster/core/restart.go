@@ -13,6 +13,8 @@ type restarts struct {
 	settings graph.Restart
 	// count is the number of restarts granted: in all by FixedDelay, in a row by ExponentialDelay.
 	count int
+	// granted counts all restarts.
+	granted int64
 	// recent are the failures within the interval of FailureRate.
 	recent []time.Time
 	// last is when the last restart that was granted begins.
@@ -21,6 +23,14 @@ type restarts struct {
 
 // next takes a failure at now and returns the delay before the restart, or false if there is to be none.
 func (r *restarts) next(now time.Time) (time.Duration, bool) {
+	delay, ok := r.decide(now)
+	if ok {
+		r.granted++
+	}
+	return delay, ok
+}
+
+func (r *restarts) decide(now time.Time) (time.Duration, bool) {
 	s := r.settings.WithDefaults()
 	switch s.Kind {
 	case graph.NoRestart:

@@ -24,6 +24,8 @@ type JobDetails struct {
 	// Checkpoints are the figures of checkpoints; Committed is the newest whose output is committed.
 	Checkpoints coordinator.Stats
 	Committed   int64
+	// Restarts counts the restarts after failures, under this JobMaster.
+	Restarts int64
 }
 
 // VertexDetails is one vertex.
@@ -33,14 +35,36 @@ type VertexDetails struct {
 	Subtasks    []SubtaskDetails
 }
 
-// SubtaskDetails is the current attempt of one subtask.
+// SubtaskDetails is the current attempt of one subtask, and those before it.
 type SubtaskDetails struct {
-	State       ExecutionState
-	Attempt     int64
-	Since       time.Time
+	AttemptDetails
+	// Past has at most PastMax, the newest first.
+	Past []AttemptDetails
+}
+
+// AttemptDetails is one attempt.
+type AttemptDetails struct {
+	State ExecutionState
+	// Attempt is unique in the job, Number counts those of the subtask from 0.
+	Attempt int64
+	Number  int
+	Since   time.Time
+	// Entered is when the attempt entered each state, zero where it has not.
+	Entered     [Failed + 1]time.Time
 	TaskManager string
+	// Endpoint is where the exchange of its executor is reached, empty before it is deployed.
+	Endpoint string
+	// Cause is why it failed.
+	Cause *Failure
 	// Metrics are what was reported last; nil before the first.
 	Metrics *weirpb.TaskMetrics
+}
+
+func (e *execution) details() AttemptDetails {
+	return AttemptDetails{
+		State: e.state, Attempt: e.attempt, Number: e.number, Since: e.since, Entered: e.entered,
+		TaskManager: e.taskManager, Endpoint: e.endpoint, Cause: e.cause, Metrics: e.metrics,
+	}
 }
 
 // Details returns the state of the job. What it points to does not change any more.
@@ -49,14 +73,16 @@ func (m *Master) Details() JobDetails {
 		JobID: m.config.JobID, Name: m.config.Graph.Name, Epoch: m.config.Epoch, Status: m.status, Cause: m.cause,
 		Failures: slices.Clone(m.failures), Slots: len(m.slots.seats), MissingSlots: m.slots.missing(),
 		Checkpoints: m.checks.coordinator.Stats(),
-		Committed:   max(0, m.checks.coordinator.Committed()),
+		Committed:   max(0, m.checks.coordinator.Committed()), Restarts: m.restarts.granted,
 	}
 	for i, v := range m.config.Graph.Vertices {
 		vd := VertexDetails{ID: v.ID, Name: v.Name, Parallelism: v.Parallelism}
-		for _, e := range m.graph.current[i] {
-			vd.Subtasks = append(vd.Subtasks, SubtaskDetails{
-				State: e.state, Attempt: e.attempt, Since: e.since, TaskManager: e.taskManager, Metrics: e.metrics,
-			})
+		for k, e := range m.graph.current[i] {
+			s := SubtaskDetails{AttemptDetails: e.details()}
+			for _, p := range m.graph.past[i][k] {
+				s.Past = append(s.Past, p.details())
+			}
+			vd.Subtasks = append(vd.Subtasks, s)
 		}
 		d.Vertices = append(d.Vertices, vd)
 	}
