@@ -4,19 +4,30 @@ package exchange
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
 
 // Config says how an Environment reaches others.
 type Config struct {
-	// Network is "local", "tcp" or "unix". The zero value is "local": no socket is opened, and only environments of the
-	// same Hub are reached.
+	// Network is "local", "tcp", "unix" or "both". The zero value is "local": no socket is opened, and only environments
+	// of the same Hub are reached. "both" serves consumers on the same host by a unix socket, those on others by TCP.
 	Network string
-	// Listen is the address on which consumers of other processes are served: host and port (zero takes a free one), or
-	// the path of a socket. Unused by "local".
+	// Listen is the address on which consumers of other processes are served: host and port (zero takes a free one), or,
+	// of "unix", the path of a socket. Unused by "local".
 	Listen string
+	// Socket is the path of the unix socket of "both". One that a process left there which is gone is replaced.
+	Socket string
+	// HostID, of "both", is the same for all processes that can reach each other's unix sockets, and for no others.
+	HostID string
+	// Host is what others reach this host by, of "both"; empty for the IP that is listened on.
+	Host string
+	// Secure protects connections by TCP of "both"; the zero value leaves them in plain text.
+	Secure Secure
 	// Hub makes environments of one process reach each other without a socket. Nil for an environment on its own.
 	Hub *Hub
 	// Job is compared when processes connect: both must be part of the same job.
@@ -30,6 +41,15 @@ type Config struct {
 	DialTimeout time.Duration
 }
 
+// Secure wraps connections by TCP, as TLS does. Both functions are set, or neither.
+type Secure struct {
+	// Listener wraps the one that consumers of other hosts connect to. Its Accept must not wait for a handshake; that is
+	// done by the first read or write of the connection.
+	Listener func(net.Listener) net.Listener
+	// Conn wraps a connection that was dialed to address and does the handshake, or closes it. It returns when ctx ends.
+	Conn func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
+}
+
 func (c Config) withDefaults() Config {
 	c.Network = cmp.Or(c.Network, "local")
 	c.Credits = cmp.Or(c.Credits, Credits)
@@ -39,17 +59,41 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
+	if err := c.validateNetwork(); err != nil {
+		return err
+	}
 	switch {
-	case c.Network != "local" && c.Network != "tcp" && c.Network != "unix":
-		return fmt.Errorf("exchange network %q: want local, tcp or unix", c.Network)
-	case c.Network != "local" && c.Listen == "":
-		return fmt.Errorf("exchange network %s: no address to listen on", c.Network)
 	case c.Credits < 1 || c.Credits > CreditsMax:
 		return fmt.Errorf("exchange credits %d: want 1 to %d", c.Credits, CreditsMax)
 	case len(c.Job) > jobBytesMax:
 		return fmt.Errorf("exchange job id has %d bytes: want at most %d", len(c.Job), jobBytesMax)
 	case c.PartitionTimeout < 0 || c.DialTimeout < 0:
 		return fmt.Errorf("exchange timeouts %v and %v: want none below zero", c.PartitionTimeout, c.DialTimeout)
+	}
+	return nil
+}
+
+func (c Config) validateNetwork() error {
+	secured := c.Secure.Listener != nil || c.Secure.Conn != nil
+	switch c.Network {
+	case "local":
+		return nil
+	case "tcp", "unix":
+		if secured {
+			return fmt.Errorf("exchange network %s: connections are protected by both alone", c.Network)
+		}
+	case "both":
+		if err := errors.Join(validateHostID(c.HostID), validateSocket(c.Socket)); err != nil {
+			return fmt.Errorf("exchange network both: %w", err)
+		}
+		if secured && (c.Secure.Listener == nil || c.Secure.Conn == nil) {
+			return errors.New("exchange network both: the listener and connections are protected, or neither")
+		}
+	default:
+		return fmt.Errorf("exchange network %q: want local, tcp, unix or both", c.Network)
+	}
+	if c.Listen == "" {
+		return fmt.Errorf("exchange network %s: no address to listen on", c.Network)
 	}
 	return nil
 }

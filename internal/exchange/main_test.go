@@ -37,6 +37,8 @@ var transports = []transport{
 	{"hub", "local", true},
 	{"tcp", "tcp", true},
 	{"unix", "unix", true},
+	{"one host", "both", true},
+	{"two hosts", "both", true},
 }
 
 // wired is a test with an environment of producers and one of consumers, which may be the same.
@@ -69,6 +71,11 @@ func (tr transport) open(t testing.TB, c Config) (up, down *Environment) {
 			c.Listen = "127.0.0.1:0"
 		case "unix":
 			c.Listen = filepath.Join(t.TempDir(), name)
+		case "both":
+			c.Listen, c.Socket, c.HostID = "127.0.0.1:0", filepath.Join(t.TempDir(), "s"), "host"
+			if tr.name == "two hosts" {
+				c.HostID = name
+			}
 		}
 		e, err := NewEnvironment(c)
 		if err != nil {

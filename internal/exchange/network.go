@@ -7,26 +7,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
-	"strings"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/weir-stream/weir/element"
 )
 
-// network is the part of an Environment that has sockets: one listener for consumers of other processes, and one
+// network is the part of an Environment that has sockets: one listener for consumers of other processes, or two, and one
 // connection to each process that this one consumes from. Data flows to the side that dialed, credit back.
 type network struct {
-	config   Config
-	registry *registry
-	address  string
-	listener net.Listener
+	config    Config
+	registry  *registry
+	address   string
+	listeners []net.Listener
 	// ctx ends with the network; dialing stops then.
 	ctx    context.Context
 	cancel context.CancelFunc
-	// wg counts the goroutines of the listener and of all connections.
+	// wg counts the goroutines of the listeners and of all connections.
 	wg     sync.WaitGroup
 	frames element.FramePool
 	// written and read count bytes on all connections.
@@ -45,17 +48,79 @@ func openNetwork(c Config, r *registry) (*network, error) {
 	n := &network{config: c, registry: r}
 	//nolint:forbidigo // it lives as long as the environment, whose Close ends it
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	l, err := new(net.ListenConfig).Listen(n.ctx, c.Network, c.Listen)
-	if err != nil {
-		n.cancel()
-		return nil, fmt.Errorf("listen for consumers: %w", err)
-	}
-	n.listener = l
-	n.address = c.Network + ":" + l.Addr().String()
 	n.mu.conns = map[net.Conn]bool{}
 	n.mu.in = map[string]*inConn{}
-	n.wg.Go(n.accept)
+	if err := n.listen(); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for consumers: %w", err), n.close())
+	}
+	for _, l := range n.listeners {
+		n.wg.Go(func() { n.accept(l) })
+	}
 	return n, nil
+}
+
+// keepAlive finds the other end of an idle connection dead after seconds, where the system would take hours.
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 5}
+}
+
+// listen opens the listeners and makes the address.
+func (n *network) listen() error {
+	open := net.ListenConfig{KeepAliveConfig: keepAlive()}
+	network := n.config.Network
+	if network == "both" {
+		network = "tcp"
+	}
+	l, err := open.Listen(n.ctx, network, n.config.Listen)
+	if err != nil {
+		return err
+	}
+	if n.config.Network != "both" {
+		n.listeners = []net.Listener{l}
+		n.address = network + ":" + l.Addr().String()
+		return nil
+	}
+	secured := l
+	if n.config.Secure.Listener != nil {
+		secured = n.config.Secure.Listener(l)
+	}
+	n.listeners = []net.Listener{secured}
+	tcp, err := n.config.advertised(l.Addr())
+	if err != nil {
+		return err
+	}
+	a := address{hostID: n.config.HostID, socket: n.config.Socket, tcp: tcp}
+	if err := a.validate(); err != nil {
+		return err
+	}
+	n.address = a.String()
+	socket, err := n.listenUnix(&open)
+	if err != nil {
+		return err
+	}
+	n.listeners = append(n.listeners, socket)
+	return nil
+}
+
+// listenUnix opens the socket, also where that of a process is left that was killed.
+func (n *network) listenUnix(open *net.ListenConfig) (net.Listener, error) {
+	path := n.config.Socket
+	l, err := open.Listen(n.ctx, "unix", path)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	other, dialed := new(net.Dialer).DialContext(n.ctx, "unix", path)
+	if dialed == nil {
+		_ = other.Close() // somebody lives there
+		return nil, err
+	}
+	if !errors.Is(dialed, syscall.ECONNREFUSED) {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, err
+	}
+	return open.Listen(n.ctx, "unix", path)
 }
 
 // hello is what this side says of itself.
@@ -64,9 +129,9 @@ func (n *network) hello() hello {
 }
 
 // accept serves consumers until the listener is closed.
-func (n *network) accept() {
+func (n *network) accept(l net.Listener) {
 	for {
-		conn, err := n.listener.Accept()
+		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -108,9 +173,9 @@ func (n *network) drop(conn net.Conn) {
 
 // connect asks the producer's process for a channel. The connection is made if there is none.
 func (n *network) connect(g *Gate, channel int, src Source, serde Serde) error {
-	kind, where, ok := strings.Cut(src.Address, ":")
-	if !ok || kind != "tcp" && kind != "unix" {
-		return fmt.Errorf("producer's address %q: want tcp:HOST:PORT or unix:PATH", src.Address)
+	kind, where, err := n.config.way(src.Address)
+	if err != nil {
+		return fmt.Errorf("connect to producer: %w", err)
 	}
 	for {
 		n.mu.Lock()
@@ -144,9 +209,14 @@ func (n *network) forget(c *inConn) {
 func (n *network) dial(kind, where string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.config.DialTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, kind, where)
+	conn, err := (&net.Dialer{KeepAliveConfig: keepAlive()}).DialContext(ctx, kind, where)
 	if err != nil {
 		return nil, err
+	}
+	if kind == "tcp" && n.config.Secure.Conn != nil {
+		if conn, err = n.config.Secure.Conn(ctx, conn, where); err != nil {
+			return nil, fmt.Errorf("secure connection: %w", err)
+		}
 	}
 	if !n.adopt(conn) {
 		return nil, net.ErrClosed
@@ -203,17 +273,20 @@ func (n *network) answer(conn net.Conn) error {
 func (n *network) close() error {
 	n.mu.Lock()
 	n.mu.closed = true
-	for conn := range n.mu.conns {
-		_ = conn.Close()
-	}
+	conns := slices.Collect(maps.Keys(n.mu.conns)) // there will be no more
 	n.mu.Unlock()
 	n.cancel()
-	err := n.listener.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
+	for _, conn := range conns {
+		_ = conn.Close() // one that is protected may say so to the other side
+	}
+	var errs error
+	for _, l := range n.listeners {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = errors.Join(errs, err)
+		}
 	}
 	n.wg.Wait()
-	return err
+	return errs
 }
 
 // countReader counts what is read.
