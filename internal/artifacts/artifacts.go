@@ -149,6 +149,21 @@ func (s *Store) Path(sum string) (string, error) {
 	return path, nil
 }
 
+// List returns the hashes of all programs that are here whole, sorted.
+func (s *Store) List() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list programs: %w", err)
+	}
+	var sums []string
+	for _, e := range entries {
+		if checkHash(e.Name()) == nil {
+			sums = append(sums, e.Name())
+		}
+	}
+	return sums, nil
+}
+
 // Remove deletes a program and what was fetched of it, if there is any. Processes that run it go on.
 func (s *Store) Remove(sum string) error {
 	if err := checkHash(sum); err != nil {

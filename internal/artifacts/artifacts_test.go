@@ -115,6 +115,30 @@ func TestPut(t *testing.T) {
 	}
 }
 
+func TestList(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	var want []string
+	for _, content := range []string{"a", "b", "c"} {
+		sum, _, err := s.Put(strings.NewReader(content), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, sum)
+	}
+	slices.Sort(want)
+	p, err := s.Partial(hashOf("d"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.List(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("listed %q, %v, want %q", got, err, want)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPutLeavesNothing(t *testing.T) {
 	broken := errors.New("upload broke")
 	for _, tt := range []struct {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -73,7 +74,7 @@ func Start(ctx context.Context, c Config) (*Dispatcher, error) {
 	if d.unbind, err = c.Router.Bind(Endpoint, d.deliver); err != nil {
 		return nil, err
 	}
-	d.forget()
+	d.sweep()
 	d.reconcile(true) //nolint:contextcheck // what it starts lives as long as the Dispatcher
 	d.tellEnded()
 	d.spawn(d.keepHouse)
@@ -162,12 +163,13 @@ func (d *Dispatcher) spawn(f func(ctx context.Context)) bool {
 // write stores a record, and ends the Dispatcher if it does not lead any more.
 func (d *Dispatcher) write(ctx context.Context, r *core.Record) error {
 	if err := d.Err(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", rest.ErrUnavailable, err)
 	}
 	r.At = time.Now().UTC()
 	err := d.store.write(ctx, r)
 	if errors.Is(err, ErrDeposed) {
 		d.depose(err)
+		err = fmt.Errorf("%w: %w", rest.ErrUnavailable, err)
 	}
 	return err
 }
@@ -253,12 +255,43 @@ func (d *Dispatcher) forget() {
 		delete(d.mu.jobs, id)
 	}
 	d.mu.Unlock()
+	d.removeOf(gone)
+}
+
+// removeOf removes the details and logs of jobs.
+func (d *Dispatcher) removeOf(ids []string) {
 	err := d.store.sweepDetails(d.ctx)
-	for _, id := range gone {
+	for _, id := range ids {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(d.config.LogDir, id)))
 	}
 	if err != nil {
 		d.config.Logger.WarnContext(d.ctx, "what is kept of ended jobs is not removed", "error", err)
+	}
+}
+
+// sweep removes what leaders before left that died on the way: details and logs of forgotten jobs, programs that nothing
+// needs.
+func (d *Dispatcher) sweep() {
+	_ = d.store.expire(d.config.Retention, time.Now().UTC()) // their files are among those found below
+	var stale []string
+	entries, err := os.ReadDir(d.config.LogDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.config.Logger.WarnContext(d.ctx, "logs of forgotten jobs are not looked for", "error", err)
+	}
+	d.store.view(func(s *core.State) {
+		for _, e := range entries {
+			if idPattern.MatchString(e.Name()) && s.Job(e.Name()) == nil {
+				stale = append(stale, e.Name())
+			}
+		}
+	})
+	d.removeOf(stale)
+	hashes, err := d.config.Artifacts.List()
+	if err != nil {
+		d.config.Logger.WarnContext(d.ctx, "programs that nothing needs are not looked for", "error", err)
+	}
+	for _, hash := range hashes {
+		d.programs.collect(hash)
 	}
 }
 

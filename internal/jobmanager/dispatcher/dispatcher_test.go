@@ -5,12 +5,15 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-stream/weir/internal/artifacts"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher/core"
 	"github.com/weir-stream/weir/internal/process"
 	"github.com/weir-stream/weir/internal/rest"
@@ -440,6 +443,44 @@ func TestEndedJobsAreForgotten(t *testing.T) {
 		if n := known(); n != 0 || len(names) != 0 {
 			t.Errorf("%d jobs and the details of %q are left", n, names)
 		}
+		must(t, d.Close(false))
+	})
+}
+
+// TestSweep lets a new leader find what earlier ones left that died on the way.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		t.Helper()
+		d := w.lead(1)
+		id, _ := w.run(d)
+		must(t, d.Close(false))
+		stray, other := filepath.Join(w.dir, jobA), filepath.Join(w.dir, "jobmanager")
+		for _, dir := range []string{stray, other} {
+			must(t, os.Mkdir(dir, 0o700))
+		}
+		must(t, d.store.putDetail(t.Context(), jobA, &weirpb.JobDetail{}))
+		hash, _, err := w.artifacts.Put(strings.NewReader("x"), 1)
+		must(t, err)
+		d = w.lead(2)
+		for _, dir := range []string{other, filepath.Join(w.dir, id)} {
+			if _, err := os.Stat(dir); err != nil {
+				t.Errorf("is needed: %v", err)
+			}
+		}
+		if _, err := os.Stat(stray); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("logs of no job: %v", err)
+		}
+		if _, err := d.store.detail(t.Context(), jobA); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("detail of no job: %v", err)
+		}
+		if _, err := w.artifacts.Path(hash); !errors.Is(err, artifacts.ErrNotFound) {
+			t.Errorf("a program that nothing needs: %v", err)
+		}
+		m := w.master()
+		w.ready(d, id)
+		m.crash() // the program is still there for the next
+		w.master()
 		must(t, d.Close(false))
 	})
 }

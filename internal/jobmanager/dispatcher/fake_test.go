@@ -43,6 +43,8 @@ type world struct {
 	mu      struct {
 		sync.Mutex
 		epochs map[string]int64
+		// results are how runs have ended, as the checkpoint directory says.
+		results map[string]*weirpb.JobResult
 	}
 }
 
@@ -52,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	var err error
 	w.artifacts, err = artifacts.Open(t.TempDir())
 	must(t, err)
-	w.mu.epochs = map[string]int64{}
+	w.mu.epochs, w.mu.results = map[string]int64{}, map[string]*weirpb.JobResult{}
 	w.describe = func(*weirpb.RoleSpec) (*weirpb.Description, error) {
 		return &weirpb.Description{Jobs: []*weirpb.JobDescription{described("flights")}}, nil
 	}
@@ -64,16 +66,21 @@ func described(job string) *weirpb.JobDescription {
 	return &weirpb.JobDescription{Job: job, Name: "the " + job, Fingerprint: 7, Plan: []byte(`{}`), SlotsNeeded: 2}
 }
 
-// lead starts a Dispatcher; change adjusts its configuration.
-func (w *world) lead(epoch int64, change ...func(*Config)) *Dispatcher {
-	w.t.Helper()
+// config is that of a leader.
+func (w *world) config(epoch int64) Config {
 	logger := slog.New(slog.DiscardHandler)
-	c := Config{
+	return Config{
 		Epoch: epoch, Holder: "x", Store: w.store,
 		Objects:   func(at string) storage.Objects { return storage.Files(storage.OS(), at) },
 		Artifacts: w.artifacts, Router: rpc.NewRouter(logger), ResourceManager: "resourcemanager",
 		LogDir: w.dir, CheckpointDir: w.dir, Logger: logger, start: w.startFake,
 	}
+}
+
+// lead starts a Dispatcher; change adjusts its configuration.
+func (w *world) lead(epoch int64, change ...func(*Config)) *Dispatcher {
+	w.t.Helper()
+	c := w.config(epoch)
 	for _, f := range change {
 		f(&c)
 	}
@@ -175,6 +182,7 @@ func (w *world) startFake(
 	w.mu.Lock()
 	w.mu.epochs[spec.GetJobId()]++
 	m.epoch = w.mu.epochs[spec.GetJobId()]
+	past := w.mu.results[spec.GetJobId()]
 	w.mu.Unlock()
 	m.mu.summary = &weirpb.JobSummary{
 		JobId: spec.GetJobId(), Name: spec.GetName(), State: "RUNNING", Epoch: m.epoch, StartUnixMillis: 1,
@@ -188,6 +196,9 @@ func (w *world) startFake(
 	if !w.lazy {
 		m.say(nil)
 		m.wg.Go(m.beat)
+	}
+	if past != nil {
+		m.finish(past)
 	}
 	w.masters <- m
 	return m, &process.Answer{Ready: &weirpb.RoleReady{Job: described("flights")}}, nil
@@ -312,8 +323,19 @@ func (m *fakeMaster) say(change func(*weirpb.JobSummary)) {
 	})
 }
 
-// finish says that the job has ended for this JobMaster.
+// finish says that the job has ended for this JobMaster, unless another leads it or it had ended before.
 func (m *fakeMaster) finish(r *weirpb.JobResult) {
+	m.w.mu.Lock()
+	id := m.spec.GetJobId()
+	switch past := m.w.mu.results[id]; {
+	case m.w.mu.epochs[id] > m.epoch:
+		r = &weirpb.JobResult{State: stateFailed, Deposed: true}
+	case past != nil:
+		r = past
+	case terminal(r.GetState()):
+		m.w.mu.results[id] = r
+	}
+	m.w.mu.Unlock()
 	m.say(func(s *weirpb.JobSummary) {
 		s.State, s.Result, s.EndUnixMillis = r.GetState(), r, time.Now().UnixMilli()
 		s.Tasks = map[string]int32{"FINISHED": 4}

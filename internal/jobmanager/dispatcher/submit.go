@@ -113,8 +113,8 @@ func (d *Dispatcher) admit(ctx context.Context, r *core.Record) error {
 	if errors.Is(err, core.ErrJobExists) {
 		return fmt.Errorf("%w: %w", rest.ErrConflict, err)
 	}
-	if errors.Is(err, ErrDeposed) {
-		return fmt.Errorf("%w: %w", rest.ErrUnavailable, err)
+	if errors.Is(err, rest.ErrUnavailable) {
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("%w; if the record was stored all the same, what was submitted starts later", err)
