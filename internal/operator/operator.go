@@ -159,9 +159,6 @@ type SourceOperator interface {
 	NoMoreSplits() error
 	// Splits is the number of unfinished splits that the reader holds: with none, the task asks for more.
 	Splits() int
-	// Progress returns, encoded, the splits that the reader holds or finished since the last completed checkpoint: what
-	// an enumerator restored beside this reader has to know. It changes with AddSplits and Completed only.
-	Progress() ([]byte, error)
 	// Drain sends the end of time now, without the end of the input: a barrier follows, then Stop. The source is not
 	// polled any more. Stop ends the input; without Drain before, there is no end of time.
 	Drain() error

@@ -48,7 +48,7 @@ func Source[T any, S connector.Split, E any](
 	return SourceStep{
 		Step: Step{
 			New: func() Operator {
-				return &source[T, S, E]{src: src, strategy: w, codec: splits, ledger: ledger[S]{held: map[string]S{}}}
+				return &source[T, S, E]{src: src, strategy: w, codec: splits, ledger: ledger{}}
 			},
 			States: []statebackend.Spec{
 				{Name: splitsState, Kind: statebackend.List, Schema: splits.Schema().Marshal()},
@@ -69,7 +69,7 @@ type source[T any, S connector.Split, E any] struct {
 	wakes    *wakes
 	// keeper is nil where there is no strategy.
 	keeper *timekeeper[T]
-	ledger ledger[S]
+	ledger ledger
 	batch  *element.Batch[T]
 	// ended is set once the end was sent.
 	ended bool
@@ -116,7 +116,7 @@ func (s *source[T, S, E]) add(splits []S) error {
 		return nil
 	}
 	for _, sp := range splits {
-		if err := s.ledger.add(sp); err != nil {
+		if err := s.ledger.add(sp.SplitID()); err != nil {
 			return err
 		}
 		if s.keeper != nil {
@@ -171,7 +171,7 @@ func (s *source[T, S, E]) Poll() (found Polled, err error) {
 	case errors.Is(polled, connector.ErrWait):
 		found = Nothing
 	case errors.Is(polled, io.EOF):
-		s.ledger.finishAll()
+		clear(s.ledger)
 		return Ended, s.finish()
 	default:
 		return Some, s.at("poll", polled)
@@ -261,16 +261,12 @@ func (s *source[T, S, E]) Barrier(cp statebackend.Checkpoint) (err error) {
 		return s.at("snapshot", err)
 	}
 	s.state.Set(splits)
-	if !cp.Savepoint() {
-		s.ledger.barrier(cp.ID)
-	}
 	return nil
 }
 
 // Completed tells the reader.
 func (s *source[T, S, E]) Completed(checkpoint int64) (err error) {
 	defer guard(&s.rt.Info, &err)
-	s.ledger.completed(checkpoint)
 	if err := s.reader.Completed(checkpoint); err != nil {
 		return s.at("complete a checkpoint", err)
 	}
@@ -278,13 +274,7 @@ func (s *source[T, S, E]) Completed(checkpoint int64) (err error) {
 }
 
 // Splits is the number of unfinished splits.
-func (s *source[T, S, E]) Splits() int { return len(s.ledger.held) }
-
-// Progress returns the splits that are held, and those that finished since the last completed checkpoint.
-func (s *source[T, S, E]) Progress() (data []byte, err error) {
-	defer guard(&s.rt.Info, &err)
-	return encodeRows(s.codec, s.ledger.list()), nil
-}
+func (s *source[T, S, E]) Splits() int { return len(s.ledger) }
 
 // Close closes the reader.
 func (s *source[T, S, E]) Close() (err error) {

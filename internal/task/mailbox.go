@@ -31,6 +31,7 @@ const (
 	mailCompleted
 	mailCommitted
 	mailAborted
+	mailDecided
 	mailAssign
 	// mailAnnounced tells of the first barrier of a checkpoint that came into the gate.
 	mailAnnounced

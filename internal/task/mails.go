@@ -30,6 +30,8 @@ func (t *subtask) readMail(m *mail, now time.Time) error {
 		return t.committed(m.checkpoint)
 	case mailAborted:
 		return t.aborted(m.checkpoint)
+	case mailDecided:
+		return t.decidedBelow(m.checkpoint)
 	case mailAnnounced:
 		t.aligner.Announce(m.checkpoint, now)
 		return nil

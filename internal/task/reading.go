@@ -41,18 +41,19 @@ func (t *subtask) poll() (bool, error) {
 	if found == operator.Some {
 		t.batches.Add(1)
 	}
-	return found == operator.Some, t.askForSplits()
+	t.askForSplits()
+	return found == operator.Some, nil
 }
 
 // askForSplits asks when the reader has none left, once for each answer.
-func (t *subtask) askForSplits() error {
+func (t *subtask) askForSplits() {
 	if t.asked || t.noMore || t.source.Splits() > 0 {
-		return nil
+		return
 	}
 	t.asked = true
 	t.ready++
 	t.config.Reporter.ReaderReady(t.config.Attempt, t.ready)
-	return t.publishProgress()
+	t.publishProgress()
 }
 
 // inputEnded takes note that the end of all input has been passed on.
@@ -106,7 +107,8 @@ func (t *subtask) do(steps []splits.Step) error {
 
 func (t *subtask) apply(a splits.Assignment) error {
 	if t.ended {
-		return t.publishProgress() // a source that was stopped reads nothing more
+		t.publishProgress() // a source that was stopped reads nothing more
+		return nil
 	}
 	if len(a.Splits) > 0 {
 		if err := t.source.AddSplits(a.Splits); err != nil {
@@ -120,7 +122,8 @@ func (t *subtask) apply(a splits.Assignment) error {
 			return err
 		}
 	}
-	return t.publishProgress()
+	t.publishProgress()
+	return nil
 }
 
 // takeAtSource takes a triggered checkpoint. A terminal one is the last thing that the source does for now; the end of
@@ -175,16 +178,8 @@ func (t *subtask) resume(aborted int64) error {
 }
 
 // publishProgress makes what the reader has come to known to other goroutines. It is called whenever it changes.
-func (t *subtask) publishProgress() error {
-	if t.source == nil {
-		return nil
-	}
-	held, err := t.source.Progress()
-	if err != nil {
-		return err
-	}
-	t.progress.Store(&Progress{Assigned: t.ledger.Applied(), Ready: t.ready, Splits: held})
-	return nil
+func (t *subtask) publishProgress() {
+	t.progress.Store(&Progress{Assigned: t.ledger.Applied(), Ready: t.ready, Waiting: t.asked && !t.noMore})
 }
 
 // Progress returns what the reader has come to.

@@ -116,6 +116,9 @@ func (t *subtask) Committed(id int64) { t.mail.post(mail{kind: mailCommitted, ch
 // Aborted tells that a checkpoint will not complete.
 func (t *subtask) Aborted(id int64) { t.mail.post(mail{kind: mailAborted, checkpoint: id}) }
 
+// Decided tells that all checkpoints below an id are decided.
+func (t *subtask) Decided(below int64) { t.mail.post(mail{kind: mailDecided, checkpoint: below}) }
+
 // Assign hands over an assignment of splits.
 func (t *subtask) Assign(number int64, encoded []byte, noMore bool) {
 	t.mail.post(mail{kind: mailAssign, assignment: splits.Assignment{Number: number, Splits: encoded, NoMore: noMore}})

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
@@ -31,6 +32,7 @@ func (j *jobMaster) performEnumerator(a core.Action) {
 			} else if err := json.Unmarshal(a.Restored, &e.left); err != nil {
 				j.s.w.fail("enumerator state: %v", err)
 			}
+			e.assigned(a.Assigned)
 			j.s.w.trace("%s: enumerator starts with %v", j.name, e.left)
 			j.event(func(now time.Time) { j.core.EnumeratorStarted(e.source, e.instance, now) })
 		})
@@ -71,6 +73,22 @@ func (j *jobMaster) performEnumerator(a core.Action) {
 					j.core.EnumeratorSnapshot(e.source, e.instance, a.Checkpoint, state, err, now)
 				})
 			})
+		}
+	}
+}
+
+// assigned takes out the splits that living readers have.
+func (e *enumerator) assigned(all []core.AssignedSplits) {
+	for _, a := range all {
+		for _, b := range a.Splits {
+			var taken []split
+			if err := json.Unmarshal(b, &taken); err != nil {
+				e.j.s.w.fail("splits: %v", err)
+			}
+			e.left = slices.DeleteFunc(e.left, func(s split) bool {
+				return slices.ContainsFunc(taken, func(t split) bool { return t.ID == s.ID })
+			})
+			e.j.s.seen["splits left with their reader"]++
 		}
 	}
 }

@@ -70,6 +70,17 @@ func (j *jobMaster) event(f func(now time.Time)) {
 	j.plan()
 }
 
+// renew looks at the epoch of the run now and then.
+func (j *jobMaster) renew() {
+	j.after(3*heartbeat, func() {
+		if errors.Is(j.leader.Renew(context.Background()), storage.ErrDeposed) {
+			j.event(j.core.Deposed)
+			return
+		}
+		j.renew()
+	})
+}
+
 // plan has the core ticked when it is due.
 func (j *jobMaster) plan() {
 	next := j.core.Next()
@@ -95,6 +106,8 @@ func (j *jobMaster) perform(a core.Action) {
 		j.s.w.trace("%s: %v -> %v", j.name, a.From, a.To)
 	case core.FailureSeen:
 		j.s.w.trace("%s: failure %s", j.name, a.Failure.Error())
+	case core.Reconciled:
+		j.reconciled(a)
 	case core.Commit:
 		j.commit(a)
 	case core.Store:
@@ -107,6 +120,20 @@ func (j *jobMaster) perform(a core.Action) {
 		j.s.w.trace("%s: request %d answered: %v", j.name, a.Number, a.Err)
 	default:
 		j.performEnumerator(a)
+	}
+}
+
+// reconciled notes which tasks this JobMaster has taken on.
+func (j *jobMaster) reconciled(r core.Reconciled) {
+	j.s.w.trace("%s: %d regions adopted, others: %v", j.name, r.Adopted, r.Restarted)
+	j.s.seen["region adopted"] += r.Adopted
+	j.s.seen["region restarted by a takeover"] += len(r.Restarted)
+	for _, v := range j.core.Details().Vertices {
+		for _, t := range v.Subtasks {
+			if t.State == core.Running || t.State == core.Finished {
+				j.s.owner[t.Attempt] = j.leader.Epoch()
+			}
+		}
 	}
 }
 
@@ -207,7 +234,16 @@ func (j *jobMaster) claim(ctx context.Context, a coordinator.Claim) (coordinator
 
 func (j *jobMaster) loadRestore() {
 	var found *storage.Recovered
-	err := j.stored(func() (err error) { found, err = j.leader.Latest(context.Background(), nil); return err })
+	err := j.stored(func() (err error) {
+		if err = j.leader.Renew(context.Background()); err == nil {
+			found, err = j.leader.Latest(context.Background(), nil)
+		}
+		return err
+	})
+	if errors.Is(err, storage.ErrDeposed) {
+		j.event(j.core.Deposed)
+		return
+	}
 	if err != nil {
 		j.event(func(now time.Time) { j.core.RestoreFailed(err, core.World, now) })
 		return

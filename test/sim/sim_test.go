@@ -15,7 +15,7 @@ import (
 
 var (
 	seedFlag    = flag.Uint64("sim.seed", 0, "replay this seed, with a trace")
-	runsFlag    = flag.Uint64("sim.runs", 1000, "number of seeds")
+	runsFlag    = flag.Uint64("sim.runs", 2000, "number of seeds")
 	verboseFlag = flag.Bool("sim.verbose", false, "trace messages too")
 	firstFlag   = flag.Uint64("sim.first", 1, "first of the seeds")
 )

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/coordinator"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
@@ -49,6 +51,12 @@ type simulation struct {
 	complete, metadata map[int64]bool
 	committed          map[string][]record
 	result             string
+	// owner is the epoch of the JobMaster that took an attempt of another over.
+	owner map[int64]int64
+	// ran are the subtasks that have run once.
+	ran map[[2]int]bool
+	// reconcile is how long a JobMaster looks for the tasks of the one before.
+	reconcile time.Duration
 	// seen counts happenings.
 	seen map[string]int
 }
@@ -57,7 +65,8 @@ type simulation struct {
 var happenings = []string{
 	"TaskManager crashed", "JobMaster crashed", "JobMaster stopped", "JobMaster deposed", "JobMaster suspended",
 	"ResourceManager restarted", "task failed", "store failed", "checkpoint complete", "checkpoint aborted", "restored",
-	"splits given back", "commit repeated",
+	"splits given back", "commit repeated", "executor crashed", "connection lost", "leader changed", "region adopted",
+	"region restarted by a takeover", "splits left with their reader",
 }
 
 // newSimulation makes the world of a seed.
@@ -67,7 +76,7 @@ func newSimulation(seed uint64) (*simulation, error) {
 	s := &simulation{
 		w: w, jobID: "job", channels: map[channelID]*channel{}, attempts: map[int64]bool{},
 		complete: map[int64]bool{}, metadata: map[int64]bool{}, committed: map[string][]record{},
-		seen: map[string]int{},
+		seen: map[string]int{}, owner: map[int64]int64{}, ran: map[[2]int]bool{},
 	}
 	w.faults = faults{
 		lose: r.Float64() * 0.1, double: r.Float64() * 0.1, slow: time.Duration(1+r.IntN(60)) * time.Millisecond,
@@ -76,6 +85,13 @@ func newSimulation(seed uint64) (*simulation, error) {
 	}
 	if seed%10 == 0 { // a calm world, where nothing hides behind failures
 		w.faults = faults{slow: 2 * time.Millisecond, crashEvery: time.Hour}
+	}
+	switch {
+	case seed%5 == 1: // tasks have nothing to fear: whatever happens, they go on
+		w.faults.lose, w.faults.taskFails, w.faults.enumeratorFails, w.faults.leadersOnly = w.faults.lose/5, 0, 0, true
+		s.reconcile = 1500 * time.Millisecond
+	case r.IntN(8) > 0:
+		s.reconcile = time.Duration(100+r.IntN(1500)) * time.Millisecond
 	}
 	p := 1 + r.IntN(3)
 	s.shape = shape{
@@ -163,10 +179,17 @@ func (s *simulation) startJobMaster() {
 		again(err)
 		return
 	}
+	if s.w.faults.leadersOnly { // who is deposed and does not know may still cancel tasks that its successor has not reached
+		for _, j := range s.masters {
+			j.die()
+		}
+	}
 	name := fmt.Sprintf("jm-%d", leader.Epoch())
 	j := &jobMaster{s: s, name: name, leader: leader, enumerators: map[int]*enumerator{}}
 	var retained []coordinator.Retained
+	var newest int64
 	for _, id := range takeover.Complete {
+		newest = id
 		s.complete[id] = true
 		retained = append(retained, coordinator.Retained{ID: id})
 	}
@@ -174,12 +197,13 @@ func (s *simulation) startJobMaster() {
 		JobID: s.jobID, Epoch: leader.Epoch(), Name: name, ResourceManager: rmName, Graph: s.graph,
 		IDs:      coordinator.IDsReserved{First: takeover.IDs.First, Count: takeover.IDs.Count},
 		Retained: retained, Heartbeat: heartbeat, HeartbeatTimeout: heartbeatTimeout,
-		SlotTimeout: time.Minute, CancelTimeout: 20 * time.Second,
+		SlotTimeout: time.Minute, CancelTimeout: 20 * time.Second, ReconcileTimeout: s.reconcile, Newest: newest,
 	}, s.w.now)
 	s.masters = append(s.masters, j)
 	s.w.endpoints[name] = j.receive
 	s.w.trace("%s starts", name)
 	j.event(j.core.Start)
+	j.renew()
 }
 
 func (s *simulation) leader() *jobMaster {
@@ -234,20 +258,22 @@ func (s *simulation) mischief() {
 func (s *simulation) strike() {
 	w := s.w
 	j := s.leader()
-	switch w.random.IntN(7) {
-	case 0, 1:
-		t := s.workers[w.random.IntN(len(s.workers))]
-		if t.alive {
-			t.crash()
-			w.after(w.delay(1500*time.Millisecond), func() { s.startTaskManager(t) })
-		}
+	kind := w.random.IntN(9)
+	if w.faults.leadersOnly {
+		kind = []int{2, 2, 3, 4, 6, 7}[w.random.IntN(6)]
+	}
+	switch kind {
+	case 0, 1, 8:
+		s.strikeTaskManager(s.workers[w.random.IntN(len(s.workers))])
 	case 2:
-		if j != nil && !j.dead {
-			w.trace("%s crashes", j.name)
-			s.seen["JobMaster crashed"]++
-			j.die()
-			w.after(w.delay(time.Second), s.startJobMaster)
-		}
+		s.crashJobMaster(j)
+	case 7: // the whole JobManager
+		w.trace("another JobManager leads")
+		s.seen["leader changed"]++
+		s.crashJobMaster(j)
+		delete(w.endpoints, rmName)
+		s.rmStarts++
+		w.after(w.delay(500*time.Millisecond), s.startResourceManager)
 	case 3:
 		if j != nil && !j.dead && !j.stopped {
 			w.trace("%s is stopped", j.name)
@@ -279,6 +305,45 @@ func (s *simulation) strike() {
 				})
 			})
 		}
+	}
+}
+
+func (s *simulation) crashJobMaster(j *jobMaster) {
+	if j == nil || j.dead {
+		return
+	}
+	s.w.trace("%s crashes", j.name)
+	s.seen["JobMaster crashed"]++
+	j.die()
+	s.w.after(s.w.delay(time.Second), s.startJobMaster)
+}
+
+// strikeTaskManager crashes one, or its executor alone, or cuts its connection for a moment.
+func (s *simulation) strikeTaskManager(t *taskManager) {
+	kind := s.w.random.IntN(4)
+	switch {
+	case !t.alive:
+	case kind == 0:
+		s.connectionLost(t.id)
+	case kind == 1 && t.process && t.executor != nil:
+		t.crashExecutor()
+	default:
+		t.crash()
+		s.w.after(s.w.delay(1500*time.Millisecond), func() { s.startTaskManager(t) })
+	}
+}
+
+// connectionLost has those who lead told at once, now and then.
+func (s *simulation) connectionLost(taskManager string) {
+	if s.w.random.IntN(2) == 0 {
+		return
+	}
+	s.seen["connection lost"]++
+	s.w.trace("the connection of %s is lost", taskManager)
+	lost := &weirpb.Envelope{Body: &weirpb.Envelope_PeerLost{PeerLost: &weirpb.PeerLost{Names: []string{taskManager}}}}
+	s.w.send("router", rmName, proto.CloneOf(lost))
+	if j := s.leader(); j != nil {
+		s.w.send("router", j.name, lost)
 	}
 }
 
@@ -314,9 +379,12 @@ func (s *simulation) checkStart(k *task) {
 		s.w.fail("attempt %x started twice", k.attempt)
 	}
 	s.attempts[k.attempt] = true
+	if all := s.subtasks(); s.w.faults.leadersOnly && len(s.ran) == all {
+		s.w.fail("attempt %x starts though all %d tasks were running and only leaders failed", k.attempt, all)
+	}
 	s.tasks = slices.DeleteFunc(s.tasks, func(o *task) bool { return o.dead })
 	for _, o := range s.tasks {
-		if o.vertex != k.vertex || o.index != k.index || o.attempt>>32 != k.attempt>>32 {
+		if o.vertex != k.vertex || o.index != k.index || max(o.attempt>>32, s.owner[o.attempt]) != k.attempt>>32 {
 			continue
 		}
 		for _, j := range s.masters {
@@ -325,6 +393,15 @@ func (s *simulation) checkStart(k *task) {
 			}
 		}
 	}
+}
+
+// subtasks is how many there are.
+func (s *simulation) subtasks() int {
+	n := 0
+	for _, v := range s.graph.Vertices {
+		n += v.Parallelism
+	}
+	return n
 }
 
 // checkSlots checks that a slot has one owner: no allocation is in two places.
@@ -383,7 +460,7 @@ func (s *simulation) checkOutput() error {
 func (s *simulation) play() error {
 	s.startResourceManager()
 	for i := range s.shape.taskManagers {
-		t := &taskManager{s: s, id: fmt.Sprintf("tm-%d", i)}
+		t := &taskManager{s: s, id: fmt.Sprintf("tm-%d", i), process: s.w.random.IntN(2) == 0}
 		s.workers = append(s.workers, t)
 		s.startTaskManager(t)
 	}

@@ -115,6 +115,7 @@ func (t *taskManager) start(a executorcore.Start) {
 			}
 		}
 		k.running = true
+		t.s.ran[[2]int{k.vertex.Index, k.index}] = true
 		t.s.w.trace("%s: attempt %x of %s runs with %v", t.id, k.attempt, k.vertex.Name, k.state)
 		k.report(func() {
 			t.executor.Changed(k.attempt, weirpb.TaskState_TASK_STATE_RUNNING, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
@@ -173,6 +174,15 @@ func (k *task) report(f func()) {
 	}
 	f()
 	k.tm.perform()
+}
+
+// observed is what the executor sees of the task.
+func (k *task) observed() executorcore.Observed {
+	o := executorcore.Observed{Ready: k.ready, Waiting: k.asked && !k.state.NoMore}
+	if k.ledger != nil {
+		o.Assigned = k.ledger.Applied()
+	}
+	return o
 }
 
 // mail has f called soon, in order.
@@ -512,6 +522,14 @@ func (k *task) outcome(o executorcore.Outcome) {
 			k.terminal = 0
 			k.endInput()
 		default:
+			k.terminal = 0
+		}
+	case executorcore.Decided:
+		k.decide(-1, k.aligner.AbortBelow(o.Checkpoint))
+		if k.ledger != nil {
+			k.do(k.ledger.AbortBelow(o.Checkpoint))
+		}
+		if k.terminal < o.Checkpoint {
 			k.terminal = 0
 		}
 	case executorcore.Aborted:

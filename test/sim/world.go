@@ -34,6 +34,8 @@ type faults struct {
 	slow                                                time.Duration // the longest delay of a message
 	storeFails, commitFails, taskFails, enumeratorFails float64
 	crashEvery                                          time.Duration // mean time between crashes, of TaskManagers and JobMasters
+	// leadersOnly spares all but the JobMaster and the ResourceManager: no task may start again then.
+	leadersOnly bool
 }
 
 // world is the virtual machine room.

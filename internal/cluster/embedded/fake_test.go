@@ -268,6 +268,14 @@ func (t *fakeTask) Aborted(id int64) {
 	})
 }
 
+func (t *fakeTask) Decided(below int64) {
+	t.post(func() {
+		if t.terminal < below {
+			t.terminal = 0
+		}
+	})
+}
+
 func (t *fakeTask) Assign(number int64, splits []byte, noMore bool) {
 	t.post(func() {
 		t.asked = false

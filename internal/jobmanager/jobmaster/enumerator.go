@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 )
 
 // snapshotTries bounds how often a snapshot is taken again because the enumerator assigned splits meanwhile.
@@ -51,10 +52,10 @@ type enumerator struct {
 
 var _ graph.EnumeratorRuntime = (*enumerator)(nil)
 
-// startEnumerator makes the enumerator on a goroutine of its own, from restored or afresh, once its predecessor, if there
-// is one, has ended.
+// startEnumerator makes the enumerator on a goroutine of its own, from a state or afresh, once its predecessor, if there is
+// one, has ended.
 func startEnumerator(
-	ctx context.Context, source *graph.StreamNode, readers int, restored []byte, predecessor *enumerator,
+	ctx context.Context, source *graph.StreamNode, readers int, from core.StartEnumerator, predecessor *enumerator,
 	logger *slog.Logger, events enumeratorEvents,
 ) *enumerator {
 	e := &enumerator{
@@ -67,7 +68,7 @@ func startEnumerator(
 		if predecessor != nil {
 			<-predecessor.ended
 		}
-		e.run(restored)
+		e.run(from)
 	})
 	return e
 }
@@ -94,12 +95,15 @@ func (e *enumerator) call(f func(graph.Enumerator) error) {
 	}
 }
 
-func (e *enumerator) run(restored []byte) {
+func (e *enumerator) run(from core.StartEnumerator) {
 	var en graph.Enumerator
 	err := guarded(func() (err error) {
-		en, err = e.source.Source.NewEnumerator(e.ctx, e, restored)
+		en, err = e.source.Source.NewEnumerator(e.ctx, e, from.Restored)
 		return err
 	})
+	if err == nil {
+		err = guarded(func() error { return tellAssigned(en, from.Assigned) })
+	}
 	if err == nil {
 		err = guarded(func() error { return en.Start(e.ctx) })
 	}
@@ -113,6 +117,18 @@ func (e *enumerator) run(restored []byte) {
 	if err != nil {
 		e.Fail(err) // nobody hears it if the enumerator was stopped
 	}
+}
+
+// tellAssigned says what readers hold or finished beyond the state that the enumerator starts from.
+func tellAssigned(en graph.Enumerator, assigned []core.AssignedSplits) error {
+	for _, a := range assigned {
+		for _, splits := range a.Splits {
+			if err := en.Assigned(a.Reader, splits); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // serve calls the enumerator until it is stopped or fails.

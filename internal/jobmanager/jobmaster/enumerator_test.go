@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,7 +62,7 @@ func (l *log) start(t *testing.T, c *calls, predecessor *enumerator) *enumerator
 			return c, nil
 		},
 	}}
-	return startEnumerator(t.Context(), source, 2, []byte("state"), predecessor, slog.New(slog.DiscardHandler), enumeratorEvents{
+	return startEnumerator(t.Context(), source, 2, core.StartEnumerator{Restored: []byte("state")}, predecessor, slog.New(slog.DiscardHandler), enumeratorEvents{
 		started:  func() { l.add("started") },
 		failed:   func(err error) { l.add("failed: %s", strings.SplitN(err.Error(), "\n", 2)[0]) },
 		assigned: func(reader int, splits []byte, noMore bool) { l.add("assigned %d %q %v", reader, splits, noMore) },

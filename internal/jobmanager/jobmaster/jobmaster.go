@@ -40,6 +40,9 @@ type Config struct {
 	Heartbeat, HeartbeatTimeout time.Duration
 	// SlotTimeout is how long the job waits for slots; CancelTimeout how long a task may take to end.
 	SlotTimeout, CancelTimeout time.Duration
+	// ReconcileTimeout is how long a JobMaster that takes a run over looks for the tasks of its predecessor, to go on with
+	// them; zero where they ended with it.
+	ReconcileTimeout time.Duration
 	// RenewInterval is the time between two looks at the epoch of the run.
 	RenewInterval time.Duration
 }
@@ -100,9 +103,9 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 		core: core.NewMaster(core.Config{
 			JobID: job, Epoch: c.Leader.Epoch(), Name: name, ResourceManager: c.ResourceManager, Graph: c.Graph,
 			CheckpointDir: c.Leader.Location(), Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
-			SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout,
+			SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, ReconcileTimeout: c.ReconcileTimeout,
 			IDs:      coordinator.IDsReserved{First: c.Takeover.IDs.First, Count: c.Takeover.IDs.Count},
-			Retained: retained,
+			Retained: retained, Newest: newest(c.Takeover.Complete),
 		}, time.Now()),
 		enumerators: map[int]*enumerator{}, committers: newCommitters(c.Graph), done: make(chan struct{}),
 		waiting: map[int64]chan coordinator.Reply{},
@@ -133,6 +136,14 @@ func retainedIn(ctx context.Context, c Config) ([]coordinator.Retained, error) {
 		}
 	}
 	return all, nil
+}
+
+// newest is the last of the complete checkpoints, zero if there is none.
+func newest(complete []int64) int64 {
+	if n := len(complete); n > 0 {
+		return complete[n-1]
+	}
+	return 0
 }
 
 // JobID names the run.
@@ -287,6 +298,8 @@ func (j *JobMaster) perform() {
 		case core.Transition:
 			j.at[a.To] = time.Now()
 			j.logTransition(a)
+		case core.Reconciled:
+			j.logReconciled(a)
 		case core.FailureSeen:
 			j.logger.Warn("failure", "task", a.Failure.Task, "task_manager", a.Failure.TaskManager,
 				"kind", a.Failure.Kind.String(), "error", a.Failure.Text)
@@ -307,6 +320,20 @@ func (j *JobMaster) logTransition(t core.Transition) {
 	}
 	j.logger.Info("job status", attrs...)
 }
+
+// logReconciled says what runs on, and why the rest does not. Regions may be many: they are told of at once.
+func (j *JobMaster) logReconciled(r core.Reconciled) {
+	j.logger.Info("tasks of the JobMaster before taken on", "regions", r.Adopted, "restarted", len(r.Restarted))
+	for i, x := range r.Restarted {
+		if i == restartedLogMax {
+			break
+		}
+		j.logger.Warn("region starts again", "region", x.Region, "reason", x.Reason)
+	}
+}
+
+// restartedLogMax is of how many regions the reason is logged.
+const restartedLogMax = 16
 
 // commit calls a committer on a goroutine of its own.
 func (j *JobMaster) commit(c core.Commit) {
@@ -366,7 +393,7 @@ func (j *JobMaster) startEnumerator(a core.StartEnumerator) {
 	failed := func(err error) {
 		j.post(func(now time.Time) { j.core.EnumeratorFailed(a.Source, a.Instance, err, enumeratorKind(err), now) })
 	}
-	j.enumerators[a.Source] = startEnumerator(j.ctx, node, vertex.Parallelism, a.Restored, j.enumerators[a.Source],
+	j.enumerators[a.Source] = startEnumerator(j.ctx, node, vertex.Parallelism, a, j.enumerators[a.Source],
 		j.logger.With("source", node.UID), enumeratorEvents{
 			started: func() {
 				j.post(func(now time.Time) { j.core.EnumeratorStarted(a.Source, a.Instance, now) })

@@ -149,6 +149,15 @@ func (j *JobMaster) loadRestore() {
 	fail := func(err error) {
 		j.post(func(now time.Time) { j.core.RestoreFailed(err, kindOf(err), now) })
 	}
+	// Whoever does not lead any more must not start what its successor has taken on.
+	if err := j.config.Leader.Renew(j.ctx); err != nil {
+		if errors.Is(err, storage.ErrDeposed) {
+			j.endpoint.Post(func() { j.deposed(err) })
+		} else {
+			fail(err)
+		}
+		return
+	}
 	found, err := j.config.Leader.Latest(j.ctx, j.config.Verify)
 	if err != nil {
 		fail(err)
@@ -192,6 +201,8 @@ func (j *JobMaster) conclude(e core.Ended) {
 				r = Result{Status: core.JobSuspended, Deposed: true}
 			} else if err != nil {
 				j.logger.Error("the end of the job is not recorded: the run may be continued", "error", err)
+				j.core.Release()
+				j.perform()
 			} else {
 				j.core.Recorded(time.Now())
 				j.perform()

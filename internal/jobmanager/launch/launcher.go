@@ -44,6 +44,7 @@ type Config struct {
 	Holder string
 	// The rest is as in jobmaster.Config.
 	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, RenewInterval time.Duration
+	ReconcileTimeout                                                       time.Duration
 }
 
 // Submission is a job to be run.
@@ -185,7 +186,7 @@ func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobma
 		Objects: l.config.Objects, Verify: l.config.Verify,
 		Network: l.config.Network, ResourceManager: l.config.ResourceManager, Logger: l.config.Logger,
 		Heartbeat: l.config.Heartbeat, HeartbeatTimeout: l.config.HeartbeatTimeout,
-		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout,
+		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout, ReconcileTimeout: l.config.ReconcileTimeout,
 		RenewInterval: l.config.RenewInterval,
 	})
 }

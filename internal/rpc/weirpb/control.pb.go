@@ -1271,6 +1271,8 @@ type DeployTasks struct {
 	CheckpointDir string            `protobuf:"bytes,4,opt,name=checkpoint_dir,json=checkpointDir,proto3" json:"checkpoint_dir,omitempty"`
 	Restore       []byte            `protobuf:"bytes,5,opt,name=restore,proto3" json:"restore,omitempty"`
 	Tasks         []*TaskDescriptor `protobuf:"bytes,6,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// restored is the id of that checkpoint; zero on a fresh start and for one of another run.
+	Restored      int64 `protobuf:"varint,7,opt,name=restored,proto3" json:"restored,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1345,6 +1347,13 @@ func (x *DeployTasks) GetTasks() []*TaskDescriptor {
 		return x.Tasks
 	}
 	return nil
+}
+
+func (x *DeployTasks) GetRestored() int64 {
+	if x != nil {
+		return x.Restored
+	}
+	return 0
 }
 
 // TaskDescriptor is small: the program is there already.
@@ -1630,13 +1639,19 @@ type TaskStatus struct {
 	// inputs_ended tells that all input has ended and the task waits for its last output to be committed.
 	InputsEnded bool `protobuf:"varint,7,opt,name=inputs_ended,json=inputsEnded,proto3" json:"inputs_ended,omitempty"`
 	// assigned is the number of the last split assignment applied; ready counts the times that the reader asked for work.
-	Assigned int64 `protobuf:"varint,8,opt,name=assigned,proto3" json:"assigned,omitempty"`
-	Ready    int64 `protobuf:"varint,9,opt,name=ready,proto3" json:"ready,omitempty"`
-	// progress is the splits that the reader holds or finished beyond the last completed checkpoint, encoded.
-	Progress []byte       `protobuf:"bytes,10,opt,name=progress,proto3" json:"progress,omitempty"`
+	Assigned int64        `protobuf:"varint,8,opt,name=assigned,proto3" json:"assigned,omitempty"`
+	Ready    int64        `protobuf:"varint,9,opt,name=ready,proto3" json:"ready,omitempty"`
 	Metrics  *TaskMetrics `protobuf:"bytes,11,opt,name=metrics,proto3" json:"metrics,omitempty"`
-	// deployment is that of the task's descriptor.
-	Deployment    int64 `protobuf:"varint,12,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	// deployment and allocation_id are those of the task's descriptor, restored that of its deployment.
+	Deployment   int64  `protobuf:"varint,12,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	AllocationId string `protobuf:"bytes,13,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
+	Restored     int64  `protobuf:"varint,14,opt,name=restored,proto3" json:"restored,omitempty"`
+	// acknowledged are the checkpoints that the task took part in, from the last completed one on.
+	Acknowledged []int64 `protobuf:"varint,15,rep,packed,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// drained tells that the end of time was asked for, for a stop with savepoint: nothing can follow.
+	Drained bool `protobuf:"varint,16,opt,name=drained,proto3" json:"drained,omitempty"`
+	// reader is set while a JobMaster reconciles.
+	Reader        *ReaderLog `protobuf:"bytes,17,opt,name=reader,proto3" json:"reader,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1734,13 +1749,6 @@ func (x *TaskStatus) GetReady() int64 {
 	return 0
 }
 
-func (x *TaskStatus) GetProgress() []byte {
-	if x != nil {
-		return x.Progress
-	}
-	return nil
-}
-
 func (x *TaskStatus) GetMetrics() *TaskMetrics {
 	if x != nil {
 		return x.Metrics
@@ -1751,6 +1759,168 @@ func (x *TaskStatus) GetMetrics() *TaskMetrics {
 func (x *TaskStatus) GetDeployment() int64 {
 	if x != nil {
 		return x.Deployment
+	}
+	return 0
+}
+
+func (x *TaskStatus) GetAllocationId() string {
+	if x != nil {
+		return x.AllocationId
+	}
+	return ""
+}
+
+func (x *TaskStatus) GetRestored() int64 {
+	if x != nil {
+		return x.Restored
+	}
+	return 0
+}
+
+func (x *TaskStatus) GetAcknowledged() []int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return nil
+}
+
+func (x *TaskStatus) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+func (x *TaskStatus) GetReader() *ReaderLog {
+	if x != nil {
+		return x.Reader
+	}
+	return nil
+}
+
+// ReaderLog is what a JobMaster has to know of a reader to go on with it.
+type ReaderLog struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// assignments are those that were handed to the reader, applied or not, with the numbers from after+1 to that of the
+	// last: at least all since the last completed checkpoint. An older log is too long to be kept.
+	After       int64           `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	Assignments []*AssignSplits `protobuf:"bytes,2,rep,name=assignments,proto3" json:"assignments,omitempty"`
+	// waiting tells that the reader has asked for work and got no answer.
+	Waiting bool `protobuf:"varint,3,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// superseded is what came with the assignments since the last completed checkpoint.
+	Superseded    []*Superseded `protobuf:"bytes,4,rep,name=superseded,proto3" json:"superseded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReaderLog) Reset() {
+	*x = ReaderLog{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReaderLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReaderLog) ProtoMessage() {}
+
+func (x *ReaderLog) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReaderLog.ProtoReflect.Descriptor instead.
+func (*ReaderLog) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReaderLog) GetAfter() int64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ReaderLog) GetAssignments() []*AssignSplits {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+func (x *ReaderLog) GetWaiting() bool {
+	if x != nil {
+		return x.Waiting
+	}
+	return false
+}
+
+func (x *ReaderLog) GetSuperseded() []*Superseded {
+	if x != nil {
+		return x.Superseded
+	}
+	return nil
+}
+
+// Superseded tells of a reader that attempts of it below one are given up, though perhaps not ended: splits that they had
+// may be with others.
+type Superseded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subtask       int32                  `protobuf:"varint,1,opt,name=subtask,proto3" json:"subtask,omitempty"`
+	Below         int64                  `protobuf:"varint,2,opt,name=below,proto3" json:"below,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Superseded) Reset() {
+	*x = Superseded{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Superseded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Superseded) ProtoMessage() {}
+
+func (x *Superseded) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
+func (*Superseded) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Superseded) GetSubtask() int32 {
+	if x != nil {
+		return x.Subtask
+	}
+	return 0
+}
+
+func (x *Superseded) GetBelow() int64 {
+	if x != nil {
+		return x.Below
 	}
 	return 0
 }
@@ -1777,7 +1947,7 @@ type ExecutorReport struct {
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1959,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1972,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -1879,7 +2049,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2061,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2074,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -1973,7 +2143,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2155,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2168,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2026,7 +2196,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2208,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2221,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2086,7 +2256,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2268,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2281,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2139,7 +2309,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2321,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2334,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2183,18 +2353,20 @@ func (x *MissingAssignments) GetFrom() int64 {
 
 // AssignSplits is one numbered assignment; numbers count per reader and epoch, no_more_splits included.
 type AssignSplits struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attempt       int64                  `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Number        int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	Splits        []byte                 `protobuf:"bytes,3,opt,name=splits,proto3" json:"splits,omitempty"`
-	NoMoreSplits  bool                   `protobuf:"varint,4,opt,name=no_more_splits,json=noMoreSplits,proto3" json:"no_more_splits,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Attempt      int64                  `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Number       int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Splits       []byte                 `protobuf:"bytes,3,opt,name=splits,proto3" json:"splits,omitempty"`
+	NoMoreSplits bool                   `protobuf:"varint,4,opt,name=no_more_splits,json=noMoreSplits,proto3" json:"no_more_splits,omitempty"`
+	// superseded are readers of the same source whose splits may be among these.
+	Superseded    []*Superseded `protobuf:"bytes,5,rep,name=superseded,proto3" json:"superseded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2378,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2391,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2250,6 +2422,13 @@ func (x *AssignSplits) GetNoMoreSplits() bool {
 	return false
 }
 
+func (x *AssignSplits) GetSuperseded() []*Superseded {
+	if x != nil {
+		return x.Superseded
+	}
+	return nil
+}
+
 // TriggerCheckpoint starts a checkpoint at tasks that have no running producer.
 type TriggerCheckpoint struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -2263,7 +2442,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2454,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2467,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2324,7 +2503,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2515,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2528,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2372,14 +2551,16 @@ type CheckpointOutcome struct {
 	Completed int64                  `protobuf:"varint,1,opt,name=completed,proto3" json:"completed,omitempty"`
 	Committed int64                  `protobuf:"varint,2,opt,name=committed,proto3" json:"committed,omitempty"`
 	// aborted are ids that will never complete.
-	Aborted       []int64 `protobuf:"varint,3,rep,packed,name=aborted,proto3" json:"aborted,omitempty"`
+	Aborted []int64 `protobuf:"varint,3,rep,packed,name=aborted,proto3" json:"aborted,omitempty"`
+	// decided_below: all ids below it are decided; those that are not the completed one or before it never complete.
+	DecidedBelow  int64 `protobuf:"varint,4,opt,name=decided_below,json=decidedBelow,proto3" json:"decided_below,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2572,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2585,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2428,26 +2609,36 @@ func (x *CheckpointOutcome) GetAborted() []int64 {
 	return nil
 }
 
+func (x *CheckpointOutcome) GetDecidedBelow() int64 {
+	if x != nil {
+		return x.DecidedBelow
+	}
+	return 0
+}
+
 // JobMasterHeartbeat carries what the JobMaster knows, so that the executor stops repeating it.
 type JobMasterHeartbeat struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation string                 `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// attempts are those of this executor that the JobMaster wants; others, if deployed by an earlier message than this
-	// one, are canceled.
+	// attempts are those of this executor that the JobMaster wants, finished ones too; others, if deployed by an earlier
+	// message than this one, are canceled. Ended ones are reported as long as they are here or their end is not known.
 	Attempts []int64 `protobuf:"varint,2,rep,packed,name=attempts,proto3" json:"attempts,omitempty"`
 	// ended are attempts whose terminal state has arrived.
 	Ended   []int64            `protobuf:"varint,3,rep,packed,name=ended,proto3" json:"ended,omitempty"`
 	Outcome *CheckpointOutcome `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// allocations are the slots of this TaskManager that the JobMaster holds; others, if accepted by an earlier message
 	// than this one, are free.
-	Allocations   []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	Allocations []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
+	// reconciling tells that the JobMaster wants to know first what there is: nothing is canceled, freed or forgotten because
+	// it is not in these lists, and the reports tell of readers all that there is to know.
+	Reconciling   bool `protobuf:"varint,6,opt,name=reconciling,proto3" json:"reconciling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2650,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2663,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2510,6 +2701,13 @@ func (x *JobMasterHeartbeat) GetAllocations() []string {
 	return nil
 }
 
+func (x *JobMasterHeartbeat) GetReconciling() bool {
+	if x != nil {
+		return x.Reconciling
+	}
+	return false
+}
+
 // PeerLost tells that the connection to a process is gone, and with it for now the endpoints that it had. What they said
 // before has been delivered.
 type PeerLost struct {
@@ -2522,7 +2720,7 @@ type PeerLost struct {
 
 func (x *PeerLost) Reset() {
 	*x = PeerLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2732,7 @@ func (x *PeerLost) String() string {
 func (*PeerLost) ProtoMessage() {}
 
 func (x *PeerLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2745,7 @@ func (x *PeerLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
 func (*PeerLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PeerLost) GetNames() []string {
@@ -2580,7 +2778,7 @@ type ExecutorLost struct {
 
 func (x *ExecutorLost) Reset() {
 	*x = ExecutorLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2790,7 @@ func (x *ExecutorLost) String() string {
 func (*ExecutorLost) ProtoMessage() {}
 
 func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2803,7 @@ func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
 func (*ExecutorLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutorLost) GetTaskManager() string {
@@ -2655,7 +2853,7 @@ type ExecutorSlots struct {
 
 func (x *ExecutorSlots) Reset() {
 	*x = ExecutorSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2865,7 @@ func (x *ExecutorSlots) String() string {
 func (*ExecutorSlots) ProtoMessage() {}
 
 func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2878,7 @@ func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
 func (*ExecutorSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutorSlots) GetAllocations() []string {
@@ -2708,7 +2906,7 @@ type JobSetupRequest struct {
 
 func (x *JobSetupRequest) Reset() {
 	*x = JobSetupRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2918,7 @@ func (x *JobSetupRequest) String() string {
 func (*JobSetupRequest) ProtoMessage() {}
 
 func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2931,7 @@ func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
 func (*JobSetupRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *JobSetupRequest) GetJobId() string {
@@ -2758,7 +2956,7 @@ type JobSetup struct {
 
 func (x *JobSetup) Reset() {
 	*x = JobSetup{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2968,7 @@ func (x *JobSetup) String() string {
 func (*JobSetup) ProtoMessage() {}
 
 func (x *JobSetup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2981,7 @@ func (x *JobSetup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
 func (*JobSetup) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JobSetup) GetJobId() string {
@@ -2832,7 +3030,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +3042,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +3055,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -2947,7 +3145,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2959,7 +3157,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2972,7 +3170,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -2987,7 +3185,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3197,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3210,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadLog) GetName() string {
@@ -3044,7 +3242,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3254,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +3267,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 type Drain struct {
@@ -3080,7 +3278,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3290,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3303,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 type WorkerReply struct {
@@ -3125,7 +3323,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3335,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +3348,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3213,7 +3411,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3225,7 +3423,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3238,7 +3436,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LogFile) GetName() string {
@@ -3280,7 +3478,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3292,7 +3490,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3305,7 +3503,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3410,7 +3608,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3620,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3633,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3452,7 +3650,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3662,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3675,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3517,7 +3715,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3529,7 +3727,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3542,7 +3740,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3560,7 +3758,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3572,7 +3770,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3585,7 +3783,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 type DescribeJob struct {
@@ -3596,7 +3794,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3806,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3819,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3639,7 +3837,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +3849,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +3862,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -3727,7 +3925,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3739,7 +3937,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3752,7 +3950,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -3847,7 +4045,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3859,7 +4057,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3872,7 +4070,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobResult) GetState() string {
@@ -4001,14 +4199,15 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vAnswerSlots\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\baccepted\x18\x02 \x03(\tR\baccepted\x12\x1a\n" +
-	"\breturned\x18\x03 \x03(\tR\breturned\"\xdd\x01\n" +
+	"\breturned\x18\x03 \x03(\tR\breturned\"\xf9\x01\n" +
 	"\vDeployTasks\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x19\n" +
 	"\bjob_name\x18\x02 \x01(\tR\ajobName\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\x04R\vfingerprint\x12%\n" +
 	"\x0echeckpoint_dir\x18\x04 \x01(\tR\rcheckpointDir\x12\x18\n" +
 	"\arestore\x18\x05 \x01(\fR\arestore\x12.\n" +
-	"\x05tasks\x18\x06 \x03(\v2\x18.weir.rpc.TaskDescriptorR\x05tasks\"\xc1\x02\n" +
+	"\x05tasks\x18\x06 \x03(\v2\x18.weir.rpc.TaskDescriptorR\x05tasks\x12\x1a\n" +
+	"\brestored\x18\a \x01(\x03R\brestored\"\xc1\x02\n" +
 	"\x0eTaskDescriptor\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\x05R\asubtask\x12\x18\n" +
@@ -4029,7 +4228,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vCancelTasks\x12\x1a\n" +
 	"\battempts\x18\x01 \x03(\x03R\battempts\"@\n" +
 	"\x10TaskStateChanged\x12,\n" +
-	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\x86\x03\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\x9c\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x16\n" +
@@ -4040,13 +4239,28 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x04kind\x18\x06 \x01(\x0e2\x15.weir.rpc.FailureKindR\x04kind\x12!\n" +
 	"\finputs_ended\x18\a \x01(\bR\vinputsEnded\x12\x1a\n" +
 	"\bassigned\x18\b \x01(\x03R\bassigned\x12\x14\n" +
-	"\x05ready\x18\t \x01(\x03R\x05ready\x12\x1a\n" +
-	"\bprogress\x18\n" +
-	" \x01(\fR\bprogress\x12/\n" +
+	"\x05ready\x18\t \x01(\x03R\x05ready\x12/\n" +
 	"\ametrics\x18\v \x01(\v2\x15.weir.rpc.TaskMetricsR\ametrics\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\f \x01(\x03R\n" +
-	"deployment\"\xc7\x02\n" +
+	"deployment\x12#\n" +
+	"\rallocation_id\x18\r \x01(\tR\fallocationId\x12\x1a\n" +
+	"\brestored\x18\x0e \x01(\x03R\brestored\x12\"\n" +
+	"\facknowledged\x18\x0f \x03(\x03R\facknowledged\x12\x18\n" +
+	"\adrained\x18\x10 \x01(\bR\adrained\x12+\n" +
+	"\x06reader\x18\x11 \x01(\v2\x13.weir.rpc.ReaderLogR\x06readerJ\x04\b\n" +
+	"\x10\v\"\xab\x01\n" +
+	"\tReaderLog\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x03R\x05after\x128\n" +
+	"\vassignments\x18\x02 \x03(\v2\x16.weir.rpc.AssignSplitsR\vassignments\x12\x18\n" +
+	"\awaiting\x18\x03 \x01(\bR\awaiting\x124\n" +
+	"\n" +
+	"superseded\x18\x04 \x03(\v2\x14.weir.rpc.SupersededR\n" +
+	"superseded\"<\n" +
+	"\n" +
+	"Superseded\x12\x18\n" +
+	"\asubtask\x18\x01 \x01(\x05R\asubtask\x12\x14\n" +
+	"\x05below\x18\x02 \x01(\x03R\x05below\"\xc7\x02\n" +
 	"\x0eExecutorReport\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12*\n" +
@@ -4084,12 +4298,15 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05ready\x18\x02 \x01(\x03R\x05ready\"B\n" +
 	"\x12MissingAssignments\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\x03R\x04from\"~\n" +
+	"\x04from\x18\x02 \x01(\x03R\x04from\"\xb4\x01\n" +
 	"\fAssignSplits\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
 	"\x06splits\x18\x03 \x01(\fR\x06splits\x12$\n" +
-	"\x0eno_more_splits\x18\x04 \x01(\bR\fnoMoreSplits\"x\n" +
+	"\x0eno_more_splits\x18\x04 \x01(\bR\fnoMoreSplits\x124\n" +
+	"\n" +
+	"superseded\x18\x05 \x03(\v2\x14.weir.rpc.SupersededR\n" +
+	"superseded\"x\n" +
 	"\x11TriggerCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x03R\n" +
@@ -4098,17 +4315,19 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05tasks\x18\x03 \x03(\v2\x17.weir.rpc.TriggeredTaskR\x05tasks\"A\n" +
 	"\rTriggeredTask\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x03R\x06number\"i\n" +
+	"\x06number\x18\x02 \x01(\x03R\x06number\"\x8e\x01\n" +
 	"\x11CheckpointOutcome\x12\x1c\n" +
 	"\tcompleted\x18\x01 \x01(\x03R\tcompleted\x12\x1c\n" +
 	"\tcommitted\x18\x02 \x01(\x03R\tcommitted\x12\x18\n" +
-	"\aaborted\x18\x03 \x03(\x03R\aaborted\"\xc1\x01\n" +
+	"\aaborted\x18\x03 \x03(\x03R\aaborted\x12#\n" +
+	"\rdecided_below\x18\x04 \x01(\x03R\fdecidedBelow\"\xe3\x01\n" +
 	"\x12JobMasterHeartbeat\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\battempts\x18\x02 \x03(\x03R\battempts\x12\x14\n" +
 	"\x05ended\x18\x03 \x03(\x03R\x05ended\x125\n" +
 	"\aoutcome\x18\x04 \x01(\v2\x1b.weir.rpc.CheckpointOutcomeR\aoutcome\x12 \n" +
-	"\vallocations\x18\x05 \x03(\tR\vallocations\"8\n" +
+	"\vallocations\x18\x05 \x03(\tR\vallocations\x12 \n" +
+	"\vreconciling\x18\x06 \x01(\bR\vreconciling\"8\n" +
 	"\bPeerLost\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb2\x01\n" +
@@ -4235,7 +4454,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4253,44 +4472,46 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*CancelTasks)(nil),           // 13: weir.rpc.CancelTasks
 	(*TaskStateChanged)(nil),      // 14: weir.rpc.TaskStateChanged
 	(*TaskStatus)(nil),            // 15: weir.rpc.TaskStatus
-	(*ExecutorReport)(nil),        // 16: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 17: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 18: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 19: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 20: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 21: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 22: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 23: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 24: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 25: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 26: weir.rpc.JobMasterHeartbeat
-	(*PeerLost)(nil),              // 27: weir.rpc.PeerLost
-	(*ExecutorLost)(nil),          // 28: weir.rpc.ExecutorLost
-	(*ExecutorSlots)(nil),         // 29: weir.rpc.ExecutorSlots
-	(*JobSetupRequest)(nil),       // 30: weir.rpc.JobSetupRequest
-	(*JobSetup)(nil),              // 31: weir.rpc.JobSetup
-	(*WorkerRequest)(nil),         // 32: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 33: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 34: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 35: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 36: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 37: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 38: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 39: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 40: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 41: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 42: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 43: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 44: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 45: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 46: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 47: weir.rpc.JobResult
-	nil,                           // 48: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 49: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 50: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 51: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 52: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 53: weir.rpc.JobDetail
+	(*ReaderLog)(nil),             // 16: weir.rpc.ReaderLog
+	(*Superseded)(nil),            // 17: weir.rpc.Superseded
+	(*ExecutorReport)(nil),        // 18: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 19: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 20: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 21: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 22: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 23: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 24: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 25: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 26: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 27: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 28: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 29: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 30: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 31: weir.rpc.ExecutorSlots
+	(*JobSetupRequest)(nil),       // 32: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 33: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 34: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 35: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 36: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 37: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 38: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 39: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 40: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 41: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 42: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 43: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 44: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 45: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 46: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 47: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 48: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 49: weir.rpc.JobResult
+	nil,                           // 50: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 51: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 52: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 53: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 54: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 55: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
@@ -4298,64 +4519,68 @@ var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
 	7,  // 3: weir.rpc.Envelope.needs_status:type_name -> weir.rpc.NeedsStatus
 	8,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	16, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	18, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
 	14, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	17, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	19, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	20, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	21, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	19, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	21, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	22, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	23, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
 	9,  // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
 	10, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
 	13, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	23, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	25, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	22, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	26, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	27, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
-	28, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
-	29, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	32, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	37, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	30, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
-	31, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
-	39, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	45, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	46, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	25, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	27, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	24, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	28, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	29, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	30, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	31, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	34, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	39, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	32, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	33, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	41, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	47, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	48, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
 	3,  // 28: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	48, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	50, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
 	5,  // 30: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
 	5,  // 31: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
 	11, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
 	12, // 33: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
 	15, // 34: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
 	0,  // 35: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	50, // 36: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	51, // 37: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	15, // 38: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	17, // 39: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	18, // 40: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	24, // 41: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	25, // 42: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	50, // 43: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	52, // 44: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	33, // 45: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	34, // 46: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	35, // 47: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	36, // 48: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	38, // 49: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	40, // 50: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	41, // 51: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	42, // 52: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	43, // 53: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	44, // 54: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	53, // 55: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	49, // 56: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	47, // 57: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	52, // 36: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	53, // 37: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	16, // 38: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	24, // 39: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	17, // 40: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	15, // 41: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	19, // 42: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	20, // 43: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	17, // 44: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	26, // 45: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	27, // 46: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	52, // 47: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	54, // 48: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	35, // 49: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	36, // 50: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	37, // 51: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	38, // 52: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	40, // 53: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	42, // 54: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	43, // 55: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	44, // 56: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	45, // 57: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	46, // 58: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	55, // 59: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	51, // 60: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	49, // 61: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4395,13 +4620,13 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[31].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[33].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[38].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[40].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4414,7 +4639,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

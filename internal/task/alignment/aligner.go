@@ -133,6 +133,21 @@ func (a *Aligner) Abort(id int64) Decision {
 	return d
 }
 
+// AbortBelow takes the notice that no checkpoint below an id will complete that has not by now.
+func (a *Aligner) AbortBelow(id int64) Decision {
+	var d Decision
+	for i := 0; i < len(a.pending); {
+		if a.pending[i].barrier.ID < id {
+			a.drop(i, &d)
+			continue
+		}
+		i++
+	}
+	a.seen = max(a.seen, id-1)
+	a.aborted = slices.DeleteFunc(a.aborted, func(x int64) bool { return x < id })
+	return d
+}
+
 // begin returns the pending checkpoint of a barrier, which is made by the first one; nil if it is over or aborted.
 func (a *Aligner) begin(b element.CheckpointBarrier, now time.Time) *pending {
 	if i := slices.IndexFunc(a.pending, func(p pending) bool { return p.barrier.ID == b.ID }); i >= 0 {

@@ -123,6 +123,12 @@ func (l *Ledger) Abort(checkpoint int64) []Step {
 	return l.settle()
 }
 
+// AbortBelow forgets the triggers of all checkpoints below an id.
+func (l *Ledger) AbortBelow(id int64) []Step {
+	l.waiting = slices.DeleteFunc(l.waiting, func(t Trigger) bool { return t.Barrier.ID < id })
+	return l.settle()
+}
+
 // settle does what is possible now, in order.
 func (l *Ledger) settle() []Step {
 	var steps []Step

@@ -68,6 +68,7 @@ type running struct {
 
 // New makes an executor without tasks.
 func New(c Config, now time.Time) *Executor {
+	c.Fingerprint = c.Graph.Fingerprint
 	return &Executor{config: c, core: core.NewExecutor(c.Config, now), tasks: map[int64]*running{}}
 }
 
@@ -173,6 +174,8 @@ func (x *Executor) tell(a core.Action) {
 			r.task.Committed(a.Checkpoint)
 		case a.Kind == core.Aborted:
 			r.task.Aborted(a.Checkpoint)
+		case a.Kind == core.Decided:
+			r.task.Decided(a.Checkpoint)
 		}
 	}
 }
@@ -246,7 +249,9 @@ func (x *Executor) changed(id int64, s task.Status, err error) {
 // observe notes what a task has come to, for the next report.
 func (x *Executor) observe(id int64, r *running) {
 	p := r.task.Progress()
-	x.core.Observe(id, p.Ready, p.Splits, metricsOf(r.task.Metrics()))
+	x.core.Observe(id, core.Observed{
+		Assigned: p.Assigned, Ready: p.Ready, Waiting: p.Waiting, Metrics: metricsOf(r.task.Metrics()),
+	})
 }
 
 // ended reports how a task ended, now that nothing of it is left.

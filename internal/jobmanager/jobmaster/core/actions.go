@@ -31,6 +31,15 @@ type FailureSeen struct{ Failure Failure }
 type StartEnumerator struct {
 	Source, Instance int
 	Restored         []byte
+	// Assigned are, for readers that live on, the splits that were assigned beyond that state: the enumerator is told
+	// before it starts.
+	Assigned []AssignedSplits
+}
+
+// AssignedSplits are assignments to one reader.
+type AssignedSplits struct {
+	Reader int
+	Splits [][]byte
 }
 
 // StopEnumerator closes an enumerator; its later events are ignored.
@@ -75,6 +84,19 @@ type Ended struct {
 	Deposed bool
 }
 
+// Reconciled tells what became of the tasks of earlier JobMasters; for logs.
+type Reconciled struct {
+	// Adopted is the number of regions that run on; Restarted says of each other one why it does not.
+	Adopted   int
+	Restarted []RestartedRegion
+}
+
+// RestartedRegion is a region that could not be adopted.
+type RestartedRegion struct {
+	Region int
+	Reason string
+}
+
 // Store is something to do on the checkpoint storage, in order; answered by Stored with the event that the coordinator
 // expects.
 type Store struct{ Action coordinator.Action }
@@ -93,5 +115,6 @@ func (SnapshotEnumerator) action() {}
 func (Commit) action()             {}
 func (LoadRestore) action()        {}
 func (Ended) action()              {}
+func (Reconciled) action()         {}
 func (Store) action()              {}
 func (Reply) action()              {}

@@ -26,7 +26,9 @@ type checks struct {
 	// completed is the newest complete checkpoint of the run, aborted are those after it that will never be.
 	completed int64
 	aborted   []int64
-	commit    *commitRun
+	// known tells that completed is the newest of the run, so that all other ids of earlier JobMasters are aborted.
+	known  bool
+	commit *commitRun
 	// enumerators are snapshots under way.
 	enumerators []*enumeratorsRun
 	// ending tells that a checkpoint is complete after which nothing is left to run; ends is how the job ends then.
@@ -70,6 +72,9 @@ func (m *Master) stepCheckpoints(now time.Time) bool {
 
 // tellTasks tells the coordinator the states of tasks that are news to it.
 func (m *Master) tellTasks() {
+	if m.reconcile != nil {
+		return // the current attempts may be older than those that stand for them now
+	}
 	var changes []coordinator.TaskChange
 	m.graph.all(func(e *execution) {
 		c := coordinator.TaskChange{
@@ -268,9 +273,13 @@ func (m *Master) decidedAbout(id int64) {
 
 // outcome tells what became of checkpoints, as far as tasks care.
 func (m *Master) outcome() *weirpb.CheckpointOutcome {
-	return &weirpb.CheckpointOutcome{
+	o := &weirpb.CheckpointOutcome{
 		Completed: m.checks.completed, Committed: max(0, m.checks.coordinator.Committed()), Aborted: slices.Clone(m.checks.aborted),
 	}
+	if m.checks.known && m.config.IDs.First > 1 {
+		o.DecidedBelow = m.config.IDs.First
+	}
+	return o
 }
 
 func (m *Master) sendOutcome() {

@@ -11,7 +11,7 @@ import (
 
 // deploy sends the attempts of a region whose slots are all there, in one batch a TaskManager.
 func (m *Master) deploy(r *region, now time.Time) {
-	r.state = regionDeployed
+	r.state, r.deployment = regionDeployed, m.graph.deployment()
 	for _, s := range r.members {
 		e, slot := m.graph.of(s), m.slots.at(s.index)
 		e.allocation, e.taskManager = slot.allocation, slot.taskManager
@@ -44,7 +44,7 @@ func (m *Master) allDeployed() bool {
 func (m *Master) sendDeploy(r *region, taskManager string, now time.Time) {
 	d := &weirpb.DeployTasks{
 		JobName: m.config.Graph.Name, Fingerprint: m.config.Graph.Fingerprint,
-		CheckpointDir: m.config.CheckpointDir, Restore: r.restore,
+		CheckpointDir: m.config.CheckpointDir, Restore: r.restore, Restored: r.restored,
 	}
 	for _, s := range r.members {
 		e := m.graph.of(s)
@@ -65,6 +65,7 @@ func (m *Master) describe(e *execution) *weirpb.TaskDescriptor {
 	d := &weirpb.TaskDescriptor{
 		Vertex: int32(e.vertex), Subtask: int32(e.subtask), Attempt: e.attempt, AllocationId: e.allocation,
 		Parallelism: int32(v.Parallelism), MaxParallelism: int32(v.MaxParallelism),
+		Deployment: m.graph.regionOfExecution(e).deployment,
 	}
 	for _, edge := range v.In {
 		d.Inputs = append(d.Inputs, m.channels(edge, e.subtask)...)
@@ -146,9 +147,10 @@ func (m *Master) needs(slots int) *weirpb.Envelope {
 func (m *Master) sendHeartbeat(tm *manager) {
 	h := &weirpb.JobMasterHeartbeat{
 		Incarnation: tm.incarnation, Ended: tm.ended, Outcome: m.outcome(), Allocations: m.slots.of(tm.id),
+		Reconciling: m.reconcile != nil,
 	}
 	m.graph.all(func(e *execution) {
-		if e.taskManager == tm.id && e.deployed() && e.state != Canceling {
+		if e.taskManager == tm.id && (e.deployed() && e.state != Canceling || e.state == Finished) {
 			h.Attempts = append(h.Attempts, e.attempt)
 		}
 	})

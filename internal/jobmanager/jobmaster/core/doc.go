@@ -13,6 +13,9 @@
 //
 //	backoff -> restoring -> waiting for slots -> deployed -> canceling -> backoff ...
 //
+// A Master of a later epoch begins by looking for the tasks of those before it: a region that is whole, and follows from the
+// newest complete checkpoint, is deployed from the start. docs/design/adoption.md has the protocol.
+//
 // Invariants:
 //
 //   - Attempt ids are unique over all epochs of a job, and grow. Messages about attempts that are not current are dropped.

@@ -24,6 +24,8 @@ type executionGraph struct {
 	regionOf [][]int
 	// attempts counts the attempts of this epoch.
 	epoch, attempts int64
+	// deployments counts those of regions in this epoch.
+	deployments int64
 }
 
 // subtask names one place in the graph.
@@ -62,6 +64,19 @@ func (g *executionGraph) renew(s subtask, now time.Time) *execution {
 	g.current[s.vertex][s.index] = e
 	g.byAttempt[e.attempt] = e
 	return e
+}
+
+// adopt makes an attempt of an earlier epoch the current execution of its place.
+func (g *executionGraph) adopt(e *execution) {
+	delete(g.byAttempt, g.current[e.vertex][e.subtask].attempt)
+	g.current[e.vertex][e.subtask] = e
+	g.byAttempt[e.attempt] = e
+}
+
+// deployment returns the number of the next one, unique over all epochs.
+func (g *executionGraph) deployment() int64 {
+	g.deployments++
+	return g.epoch<<32 | g.deployments
 }
 
 // findRegions groups the subtasks that are connected by edges: all edges are pipelined, so a task can't be restarted

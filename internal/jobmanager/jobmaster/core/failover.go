@@ -68,6 +68,7 @@ func (m *Master) failAll(f Failure, now time.Time) {
 	}
 	m.setStatus(JobRestarting, &f)
 	m.restore = nil
+	m.giveUpReconcile()
 	for _, r := range m.graph.regions {
 		m.cancelRegion(r, now)
 		r.restartAt = now.Add(delay)
@@ -208,6 +209,7 @@ func (m *Master) findLost(now time.Time) {
 func (m *Master) lose(id, why string, now time.Time) {
 	held := len(m.slots.held)
 	m.slots.drop(id)
+	m.reconcile.lost(id)
 	m.failTogether(m.graph.on(id), Failure{TaskManager: id, Text: why, Kind: World}, now)
 	if len(m.slots.held) < held {
 		m.declareNeeds() // others may have slots: the next heartbeat would be late

@@ -18,16 +18,21 @@ type Config struct {
 	Epoch                 int64
 	Name, ResourceManager string
 	Graph                 *graph.JobGraph
-	// CheckpointDir is handed to the tasks. IDs is the first block of checkpoint ids, Retained what the store holds.
+	// CheckpointDir is handed to the tasks. IDs is the first block of checkpoint ids: all before are decided. Retained is
+	// what the store holds, and Newest the newest complete checkpoint whether it can be read or not; zero if there is none.
 	CheckpointDir string
 	IDs           coordinator.IDsReserved
 	Retained      []coordinator.Retained
+	Newest        int64
 	// Heartbeat is the time between two; a TaskManager that was silent for HeartbeatTimeout is lost.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// SlotTimeout is how long the job waits for slots before it fails.
 	SlotTimeout time.Duration
 	// CancelTimeout is how long a task may take to end once it is canceled.
 	CancelTimeout time.Duration
+	// ReconcileTimeout is how long a later epoch looks for the tasks of the JobMasters before it, to go on with them. Zero
+	// looks for none: they ended with those.
+	ReconcileTimeout time.Duration
 }
 
 // Master is the JobMaster of one job as a pure state machine. Each event is a method that takes the time; what is to be
@@ -44,7 +49,9 @@ type Master struct {
 	sources  []*source // by order of their vertices
 	// restore is under way, or nil; one at a time.
 	restore *restore
-	checks  checks
+	// reconcile is not nil while it is not decided what becomes of the tasks of earlier JobMasters.
+	reconcile *reconciliation
+	checks    checks
 	// endingAt is when tasks are canceled that did not end by themselves after the last checkpoint.
 	endingAt time.Time
 	// suspending tells that a Suspend was asked for.
@@ -81,10 +88,16 @@ func NewMaster(c Config, now time.Time) *Master {
 	return m
 }
 
-// Start begins the job: slots are declared and the newest checkpoint is asked for.
+// Start begins the job: slots are declared and, once it is known which tasks of earlier JobMasters run, the newest
+// checkpoint is asked for.
 func (m *Master) Start(now time.Time) {
-	m.setStatus(JobCreated, nil)
-	m.setStatus(JobRunning, nil)
+	if m.config.Epoch > 1 && m.config.ReconcileTimeout > 0 {
+		m.setStatus(JobReconciling, nil)
+		m.reconcile = newReconciliation(now.Add(m.config.ReconcileTimeout))
+	} else {
+		m.setStatus(JobCreated, nil)
+		m.setStatus(JobRunning, nil)
+	}
 	m.nextHeartbeat = now
 	m.advance(now)
 }
@@ -116,6 +129,9 @@ func (m *Master) advance(now time.Time) {
 	}
 	m.advanced = now
 	if !now.Before(m.nextHeartbeat) {
+		if now.Sub(m.nextHeartbeat) >= m.config.Heartbeat {
+			m.excuse(now)
+		}
 		m.nextHeartbeat = now.Add(m.config.Heartbeat)
 		m.findLost(now)
 		m.heartbeat(now)
@@ -124,6 +140,15 @@ func (m *Master) advance(now time.Time) {
 		m.tell(coordinator.Tick{}) // once: what it can't do now waits for another event
 	}
 	for m.step(now) {
+	}
+}
+
+// excuse gives all others time to be heard again, after this JobMaster was stopped itself: what has come in meanwhile is still
+// to be read.
+func (m *Master) excuse(now time.Time) {
+	m.slots.excuse(now)
+	if m.reconcile != nil && !m.reconcile.collected {
+		m.reconcile.deadline = now.Add(m.config.ReconcileTimeout)
 	}
 }
 
@@ -152,6 +177,9 @@ func (m *Master) Next() time.Time {
 		}
 	}
 	add(m.nextHeartbeat)
+	if m.reconcile != nil {
+		add(m.reconcile.deadline)
+	}
 	add(m.endingAt)
 	for _, r := range m.graph.regions {
 		add(m.regionDeadline(r))
@@ -211,6 +239,7 @@ func (m *Master) failJob(f Failure, now time.Time) {
 // abandon drops all that leads back to running tasks, and cancels these.
 func (m *Master) abandon(now time.Time, why string) {
 	m.restore = nil
+	m.giveUpReconcile()
 	m.abortCheckpoints(why)
 	for _, r := range m.graph.regions {
 		m.cancelRegion(r, now)
@@ -240,13 +269,23 @@ func (m *Master) stepEnd(now time.Time) bool {
 // quiet reports whether nothing is with the store or the committers.
 func (m *Master) quiet() bool { return m.settled() && m.checks.commit == nil }
 
-// end releases what the job has and says how it ended.
+// end says how the job ended. What finished tasks have read is known to their executors alone until that is recorded, so they
+// are let go then; those of a job that goes on elsewhere at once.
 func (m *Master) end(status JobStatus) {
 	for _, s := range m.sources {
 		if s.instance > 0 {
 			m.do(StopEnumerator{m.sourceIndex(s), s.instance})
 		}
 	}
+	if !status.Terminal() {
+		m.Release()
+	}
+	m.setStatus(status, m.cause)
+	m.do(Ended{Status: status, Cause: m.cause, Savepoint: m.checks.savepoint, Checkpoint: m.checks.final})
+}
+
+// Release gives all slots back, after the end of the job.
+func (m *Master) Release() {
 	for _, id := range m.slots.order {
 		tm := m.slots.managers[id]
 		m.send(id, &weirpb.Envelope{Body: &weirpb.Envelope_AnswerSlots{AnswerSlots: &weirpb.AnswerSlots{
@@ -255,8 +294,6 @@ func (m *Master) end(status JobStatus) {
 	}
 	m.needsVersion++
 	m.send(m.config.ResourceManager, m.needs(0))
-	m.setStatus(status, m.cause)
-	m.do(Ended{Status: status, Cause: m.cause, Savepoint: m.checks.savepoint, Checkpoint: m.checks.final})
 }
 
 // record takes a failure into the history.

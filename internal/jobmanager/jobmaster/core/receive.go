@@ -69,6 +69,11 @@ func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 		m.lose(tm.id, "TaskManager "+tm.id+" was started anew", now)
 	}
 	tm, _ := m.slots.heard(o.GetTaskManager(), o.GetIncarnation(), o.GetDataAddress(), now)
+	if m.reconcile != nil {
+		m.reconcile.offered(o, sequence)
+		m.sendHeartbeat(tm) // its executor learns who leads, and answers
+		return
+	}
 	has := slices.Clone(o.GetHeld())
 	for _, a := range o.GetAllocations() {
 		has = append(has, a.GetAllocationId())
@@ -106,6 +111,7 @@ func (m *Master) executorLost(x *weirpb.ExecutorLost, now time.Time) {
 	if tm == nil || tm.incarnation != x.GetIncarnation() {
 		return
 	}
+	m.reconcile.ended(x)
 	var ended []*execution
 	for _, id := range x.GetAttempts() {
 		if e := m.graph.byAttempt[id]; e != nil && e.taskManager == tm.id && e.deployed() {
@@ -140,9 +146,13 @@ func (m *Master) reported(r *weirpb.ExecutorReport, envelope *weirpb.Envelope, n
 	if sequence <= tm.reported {
 		return
 	}
-	tm.heard, tm.reported, tm.ended = now, sequence, nil
+	tm.heard, tm.reported, tm.ended = now, sequence, endedIn(r.GetTasks())
 	if a := r.GetDataAddress(); a != "" {
 		tm.reached = a
+	}
+	if m.reconcile != nil {
+		m.reconcile.reported(r, sequence)
+		return
 	}
 	shown := make(map[int64]bool, len(r.GetTasks()))
 	for _, s := range r.GetTasks() {
@@ -150,9 +160,6 @@ func (m *Master) reported(r *weirpb.ExecutorReport, envelope *weirpb.Envelope, n
 		m.taskStatus(s, sequence, now)
 		if x := m.graph.byAttempt[s.GetAttempt()]; x != nil {
 			m.sendAssignments(x, s.GetAssigned()+1)
-		}
-		if state, ok := stateOf(s.GetState()); ok && state.Terminal() {
-			tm.ended = append(tm.ended, s.GetAttempt())
 		}
 	}
 	for _, a := range r.GetAcknowledged() {
@@ -213,6 +220,7 @@ func (m *Master) failSlot(allocation string, now time.Time) {
 
 // taskStatus takes what is reported of one attempt.
 func (m *Master) taskStatus(s *weirpb.TaskStatus, sequence int64, now time.Time) {
+	m.reconcile.changed(s)
 	e := m.graph.byAttempt[s.GetAttempt()]
 	state, ok := stateOf(s.GetState())
 	if e == nil || !ok || !e.deployed() {

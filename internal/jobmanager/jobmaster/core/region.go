@@ -36,6 +36,8 @@ type region struct {
 	restartAt, deadline time.Time
 	// restore is what the attempts start from, as package checkpoint encodes it; empty on a fresh start.
 	restore []byte
+	// restored is the id of that checkpoint as messages have it, and deployment the number of the region's last one.
+	restored, deployment int64
 	// began is when the region last became regionWaiting.
 	began time.Time
 }

@@ -40,6 +40,9 @@ func (m *Master) stepRestore(now time.Time) bool {
 	if m.status == JobFailing || m.status == JobCancelling || m.checks.ending {
 		return false
 	}
+	if !m.reconcile.step(m, now) {
+		return false
+	}
 	if m.restore == nil {
 		return m.beginRestore(now)
 	}
@@ -53,6 +56,11 @@ func (m *Master) stepRestore(now time.Time) bool {
 			return true
 		}
 		m.restore.phase = restoreStarting
+		if m.reconcile != nil {
+			if m.adopt(now); m.restore == nil {
+				return true
+			}
+		}
 		m.restoreSources(m.restore.regions)
 		return true
 	case restoreStarting:
@@ -99,6 +107,7 @@ func (m *Master) Restored(md *checkpoint.Metadata, encoded []byte, path string, 
 	}
 	r := m.restore
 	r.phase, r.metadata, r.encoded = restoreCommitting, md, encoded
+	m.checks.known = true
 	switch {
 	case m.oddRestore(md):
 		// Another checkpoint than the one that the running readers' logs start from: all has to restart.
@@ -158,7 +167,8 @@ func (m *Master) endRestored(now time.Time) bool {
 // finishRestore lets the regions wait for their slots.
 func (m *Master) finishRestore(now time.Time) {
 	for _, r := range m.restore.regions {
-		r.state, r.began, r.restore = regionWaiting, now, m.restore.encoded
+		r.state, r.began = regionWaiting, now
+		r.restore, r.restored = m.restore.encoded, m.restore.id(m)
 		for _, s := range r.members {
 			e := m.graph.of(s)
 			if e.state != Created {
@@ -168,6 +178,14 @@ func (m *Master) finishRestore(now time.Time) {
 		}
 	}
 	m.restore = nil
+}
+
+// id is that of the restored checkpoint as messages have it: zero for none, and for one of another run.
+func (r *restore) id(m *Master) int64 {
+	if r.metadata == nil {
+		return 0
+	}
+	return m.commitID(r.metadata)
 }
 
 // commitID orders the commits of a restored checkpoint among those of the run: one of another run comes before all.

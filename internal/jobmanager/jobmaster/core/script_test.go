@@ -5,6 +5,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,8 @@ import (
 )
 
 // TestScripts tells stories of a job that reads, counts and writes. `new p=N [chained] [restart=none]` makes it; the other
-// commands are events, and what follows are the actions, heartbeats and what is said again left out; `show-needs` shows
-// needs, too.
+// commands are events, and what follows are the actions, heartbeats and what is said again left out; `show-needs` and
+// `show-heartbeats` show them, too.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
@@ -45,6 +46,7 @@ type script struct {
 	metadata map[int64]*checkpoint.Metadata // that was to be stored
 	commits  []Commit
 	told     bool // needs are shown
+	beats    bool // heartbeats are shown
 }
 
 func newScript(t *testing.T, d *datadriven.TestData) *script {
@@ -69,13 +71,47 @@ func newScript(t *testing.T, d *datadriven.TestData) *script {
 		t.Fatal(err)
 	}
 	s := &script{now: time.Unix(0, 0), sequence: map[string]int64{}, metadata: map[int64]*checkpoint.Metadata{}}
-	s.m = NewMaster(Config{
-		JobID: "j", Epoch: 1, Name: "jm", ResourceManager: "rm", Graph: g, CheckpointDir: "/run",
+	g.Fingerprint = 7
+	epoch := max(1, number(t, d, "epoch"))
+	c := Config{
+		JobID: "j", Epoch: epoch, Name: "jm", ResourceManager: "rm", Graph: g, CheckpointDir: "/run",
 		Heartbeat: time.Second, HeartbeatTimeout: 5 * time.Second, SlotTimeout: time.Minute, CancelTimeout: 30 * time.Second,
-		IDs: coordinator.IDsReserved{First: 1, Count: 16},
-	}, s.now)
+		IDs: coordinator.IDsReserved{First: epoch*16 - 15, Count: 16}, Newest: number(t, d, "newest"),
+	}
+	if epoch > 1 {
+		c.ReconcileTimeout = 3 * time.Second
+	}
+	s.m = NewMaster(c, s.now)
 	s.m.Start(s.now)
 	return s
+}
+
+// checkpoint makes one that an earlier JobMaster completed.
+func (s *script) checkpoint(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
+	md := &checkpoint.Metadata{JobID: "j", ID: number(t, d, "id"), Kind: checkpoint.Periodic}
+	if d.HasArg("suspend") {
+		md.Kind = checkpoint.Suspend
+	}
+	for _, v := range s.m.config.Graph.Vertices {
+		for _, n := range v.Nodes {
+			op := checkpoint.Operator{ID: operatorID(n), UID: n.UID, Subtasks: make([]checkpoint.Subtask, v.Parallelism)}
+			if n.Source != nil {
+				op.Enumerator = &checkpoint.Enumerator{State: []byte("left")}
+				for _, a := range argument(d, "assigned") {
+					number, err := strconv.ParseInt(a, 10, 64)
+					if err != nil {
+						d.Fatalf(t, "%v", err)
+					}
+					op.Enumerator.Assigned = append(op.Enumerator.Assigned, number)
+				}
+			} else {
+				op.Subtasks[0].Committables = []byte("old")
+			}
+			md.Operators = append(md.Operators, op)
+		}
+	}
+	s.metadata[md.ID] = md
 }
 
 func number(t *testing.T, d *datadriven.TestData, name string) (n int64) {
@@ -107,7 +143,7 @@ func (s *script) execution(t *testing.T, d *datadriven.TestData, name string) *e
 
 func (s *script) receive(from string, e *weirpb.Envelope) {
 	s.sequence[from]++
-	e.From, e.JobId, e.Epoch, e.Sequence = from, "j", 1, s.sequence[from]
+	e.From, e.JobId, e.Epoch, e.Sequence = from, "j", s.m.config.Epoch, s.sequence[from]
 	s.m.Receive(e, s.now)
 }
 
@@ -125,6 +161,16 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 			o.Allocations = append(o.Allocations, &weirpb.Allocation{AllocationId: a, JobId: "j"})
 		}
 		s.receive(tm, &weirpb.Envelope{Body: &weirpb.Envelope_OfferSlots{OfferSlots: o}})
+	case "receive": // receive from=NAME, and a message
+		e, err := rpctest.Parse(d.Input)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		s.receive(text(t, d, "from"), e)
+	case "checkpoint": // checkpoint id=N [suspend] assigned=(N,N)
+		s.checkpoint(t, d)
+	case "show-heartbeats":
+		s.beats = true
 	case "restored": // restored [id=N]
 		md := s.metadata[number(t, d, "id")]
 		var encoded []byte
@@ -192,6 +238,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		m.Committed(s.commits[0], errors.New("no"), d.HasArg("permanent"), now)
 	case "cancel":
 		m.Cancel(now)
+	case "recorded":
+		m.Recorded(now)
 	case "suspend":
 		m.Suspend(now)
 	case "tick":
@@ -219,13 +267,20 @@ func (s *script) tick(t *testing.T, d *datadriven.TestData) {
 	if err != nil {
 		d.Fatalf(t, "%v", err)
 	}
-	s.now = s.now.Add(by)
-	for _, tm := range s.m.slots.order {
-		if tm != text(t, d, "silent") {
-			s.m.slots.managers[tm].heard = s.now
+	for by > 0 {
+		step := by
+		if d.HasArg("silent") { // else it looks as if the JobMaster had been stopped, and all are excused
+			step = min(by, s.m.config.Heartbeat)
 		}
+		by -= step
+		s.now = s.now.Add(step)
+		for _, tm := range s.m.slots.order {
+			if tm != text(t, d, "silent") {
+				s.m.slots.managers[tm].heard = s.now
+			}
+		}
+		s.m.Tick(s.now)
 	}
-	s.m.Tick(s.now)
 }
 
 func (s *script) report(t *testing.T, d *datadriven.TestData, e *execution, state string) {
@@ -262,7 +317,7 @@ func (s *script) describe(a Action) string {
 		if n := a.Message.GetDeclareNeeds(); n != nil && s.told {
 			return "-> " + a.To + ": " + rpctest.Format(a.Message)
 		}
-		if a.Message.GetDeclareNeeds() != nil || a.Message.GetJobMasterHeartbeat() != nil {
+		if a.Message.GetDeclareNeeds() != nil || a.Message.GetJobMasterHeartbeat() != nil && !s.beats {
 			return ""
 		}
 		if r := a.Message.GetDeployTasks(); r != nil {
@@ -282,6 +337,12 @@ func (s *script) describe(a Action) string {
 			return fmt.Sprintf("store metadata of %d (%v)", w.ID, w.Metadata.Kind)
 		}
 		return fmt.Sprintf("store %T %v", a.Action, a.Action)
+	case StartEnumerator:
+		line := fmt.Sprintf("start enumerator %d of source %d from %q", a.Instance, a.Source, a.Restored)
+		for _, r := range a.Assigned {
+			line += fmt.Sprintf(", reader %d has %q", r.Reader, r.Splits)
+		}
+		return line
 	case Reply:
 		return fmt.Sprintf("reply %d: %v", a.Number, a.Err)
 	case Ended:

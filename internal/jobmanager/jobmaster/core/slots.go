@@ -54,12 +54,17 @@ func (p *slotPool) offer(allocation, taskManager string, sequence int64) bool {
 	}
 	for k, id := range p.seats {
 		if id == "" {
-			p.seats[k] = allocation
-			p.held[allocation] = &heldSlot{allocation, taskManager, k, sequence}
+			p.seat(k, allocation, taskManager, sequence)
 			return true
 		}
 	}
 	return false
+}
+
+// seat gives a slot a seat that is free.
+func (p *slotPool) seat(seat int, allocation, taskManager string, offered int64) {
+	p.seats[seat] = allocation
+	p.held[allocation] = &heldSlot{allocation, taskManager, seat, offered}
 }
 
 // missing is the number of seats without a slot.
@@ -84,6 +89,13 @@ func (p *slotPool) heard(id, incarnation, address string, now time.Time) (m *man
 		m.offered = address
 	}
 	return m, fresh
+}
+
+// excuse gives all TaskManagers time to be heard again.
+func (p *slotPool) excuse(now time.Time) {
+	for _, m := range p.managers {
+		m.heard = now
+	}
 }
 
 // address is where the exchange of a TaskManager's executor is reached; empty while that is not known.

@@ -4,6 +4,8 @@ package core
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -39,6 +41,9 @@ func (m *Master) instance(index, instance int) *source {
 func (m *Master) EnumeratorStarted(index, instance int, now time.Time) {
 	if s := m.instance(index, instance); s != nil {
 		s.started = true
+		for _, e := range m.graph.current[s.vertex] {
+			m.forwardReady(s, e) // what readers asked for before
+		}
 		m.advance(now)
 	}
 }
@@ -91,7 +96,7 @@ func (m *Master) sendAssignments(e *execution, from int64) {
 	r := &s.readers[e.subtask]
 	r.between(from, s.sendable(e.subtask), func(number int64, a assignment) {
 		r.sent = max(r.sent, number)
-		m.send(e.taskManager, assignMessage(e.attempt, number, a))
+		m.send(e.taskManager, assignMessage(e.attempt, number, a, s.supersededReaders()))
 	})
 }
 
@@ -127,6 +132,7 @@ func (m *Master) restoreSources(restoring []*region) {
 		for k := range s.readers {
 			whole = whole && restarts(s, k)
 		}
+		m.supersede(s, whole, restarts)
 		if whole || !s.started {
 			m.renewEnumerator(i, s)
 			continue
@@ -142,6 +148,32 @@ func (m *Master) restoreSources(restoring []*region) {
 	}
 }
 
+// supersede notes which attempts of readers are given up. They may run on, unheard; and where readers restart apart from each
+// other, others may get their splits.
+func (m *Master) supersede(s *source, whole bool, restarts func(s *source, reader int) bool) {
+	if !s.spread {
+		return
+	}
+	least := int64(math.MaxInt64)
+	for k := range s.readers {
+		if !restarts(s, k) {
+			continue
+		}
+		below := m.graph.current[s.vertex][k].attempt
+		if m.graph.current[s.vertex][k].state != Created {
+			below++
+		}
+		least = min(least, below)
+		if !whole && below > 1<<32|1 { // else it is the first attempt ever
+			s.supersede(k, below)
+		}
+	}
+	if whole && least > 1<<32|1 {
+		clear(s.superseded)
+		s.supersede(allReaders, least)
+	}
+}
+
 // renewEnumerator replaces the enumerator of a source by one with the state of the restored checkpoint.
 func (m *Master) renewEnumerator(index int, s *source) {
 	if s.instance > 0 {
@@ -153,6 +185,13 @@ func (m *Master) renewEnumerator(index int, s *source) {
 		s.readers[k] = reader{}
 	}
 	start := StartEnumerator{Source: index, Instance: s.instance}
+	for _, k := range slices.Sorted(maps.Keys(s.adopted)) {
+		s.readers[k] = s.adopted[k]
+		if splits := s.readers[k].beyond(); len(splits) > 0 {
+			start.Assigned = append(start.Assigned, AssignedSplits{Reader: k, Splits: splits})
+		}
+	}
+	s.adopted = nil
 	if m.restore.metadata != nil {
 		id := operatorID(m.config.Graph.Vertices[s.vertex].Source())
 		if op := m.restore.metadata.Operator(id); op != nil && op.Enumerator != nil {

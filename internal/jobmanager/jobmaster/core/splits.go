@@ -3,6 +3,7 @@
 package core
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
@@ -20,6 +21,12 @@ type source struct {
 	spread bool
 	// snapshots are those of checkpoints under way.
 	snapshots []enumeratorSnapshot
+	// adopted are the logs of readers that live on beside the next enumerator.
+	adopted map[int]reader
+	// superseded has, by subtask or for all of them, below which attempts readers were given up. They may run on unheard, and
+	// their splits go to others, who have to say so to the next JobMaster: it must not adopt both. Attempts that took no part
+	// in the newest completed checkpoint are never adopted, so the next one empties it.
+	superseded map[int]int64
 }
 
 // reader is the log of one reader, from where its current attempt began.
@@ -71,14 +78,39 @@ func (r *reader) prune(upTo int64) {
 
 // restart begins the log of a new attempt and returns the splits that its restored state does not hold.
 func (r *reader) restart() [][]byte {
-	var back [][]byte
-	r.between(r.covered+1, r.last, func(_ int64, a assignment) {
-		if len(a.splits) > 0 {
-			back = append(back, a.splits)
-		}
-	})
+	back := r.beyond()
 	*r = reader{}
 	return back
+}
+
+// beyond lists the splits that were assigned beyond the last completed checkpoint.
+func (r *reader) beyond() [][]byte {
+	var splits [][]byte
+	r.between(r.covered+1, r.last, func(_ int64, a assignment) {
+		if len(a.splits) > 0 {
+			splits = append(splits, a.splits)
+		}
+	})
+	return splits
+}
+
+// allReaders stands for every subtask among the superseded.
+const allReaders = -1
+
+// supersede notes below which attempts a reader is given up.
+func (s *source) supersede(reader int, below int64) {
+	if s.superseded == nil {
+		s.superseded = map[int]int64{}
+	}
+	s.superseded[reader] = max(s.superseded[reader], below)
+}
+
+func (s *source) supersededReaders() []*weirpb.Superseded {
+	var all []*weirpb.Superseded
+	for _, k := range slices.Sorted(maps.Keys(s.superseded)) {
+		all = append(all, &weirpb.Superseded{Subtask: int32(k), Below: s.superseded[k]})
+	}
+	return all
 }
 
 // applied tells which number the reader reports as its last. A log that may be given back is kept until a checkpoint
@@ -122,6 +154,7 @@ func (s *source) triggered(checkpoint int64) {
 
 // completed tells that a checkpoint completed: what it holds needs not be given back any more.
 func (s *source) completed(checkpoint int64) {
+	s.superseded = nil
 	for _, snap := range s.snapshots {
 		if snap.checkpoint != checkpoint {
 			continue
@@ -141,8 +174,8 @@ func (s *source) forget(checkpoint int64) {
 	s.snapshots = slices.DeleteFunc(s.snapshots, func(x enumeratorSnapshot) bool { return x.checkpoint == checkpoint })
 }
 
-func assignMessage(attempt, number int64, a assignment) *weirpb.Envelope {
+func assignMessage(attempt, number int64, a assignment, superseded []*weirpb.Superseded) *weirpb.Envelope {
 	return &weirpb.Envelope{Body: &weirpb.Envelope_AssignSplits{AssignSplits: &weirpb.AssignSplits{
-		Attempt: attempt, Number: number, Splits: a.splits, NoMoreSplits: a.noMore,
+		Attempt: attempt, Number: number, Splits: a.splits, NoMoreSplits: a.noMore, Superseded: superseded,
 	}}}
 }

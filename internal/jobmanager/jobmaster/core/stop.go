@@ -65,6 +65,7 @@ func (m *Master) endWith(kind checkpoint.Kind, now time.Time) {
 	if m.checks.ending {
 		return
 	}
+	m.giveUpReconcile()
 	m.checks.ending, m.checks.ends = true, JobFinished
 	if kind == checkpoint.Suspend {
 		m.checks.ends = JobSuspended
@@ -97,8 +98,9 @@ func (m *Master) Deposed(now time.Time) {
 	m.do(Ended{Status: JobSuspended, Deposed: true})
 }
 
-// Recorded tells that the end of the job is recorded: what is no longer needed can go. Done follows.
+// Recorded tells that the end of the job is recorded: what is no longer needed can go.
 func (m *Master) Recorded(now time.Time) {
+	m.Release()
 	keep := m.status == JobFailed || m.status == JobCanceled && m.config.Graph.Stream.Checkpoints.KeepAfterCancel
 	for _, a := range m.checks.coordinator.Step(now, coordinator.JobEnded{Keep: keep}) {
 		m.do(Store{a})

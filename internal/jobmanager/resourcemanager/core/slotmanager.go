@@ -160,6 +160,9 @@ func (m *SlotManager) Tick(now time.Time) {
 	if now.Before(m.next) {
 		return
 	}
+	if now.Sub(m.next) >= m.config.HeartbeatTimeout/2 {
+		m.excuse(now) // it was stopped itself: what has come in meanwhile is still to be read
+	}
 	m.next = now.Add(m.config.Heartbeat)
 	m.noteUse(now)
 	for _, id := range slices.Clone(m.managerOrder) {
@@ -188,6 +191,16 @@ func (m *SlotManager) peerLost(names []string) {
 	}
 	if lost {
 		m.match()
+	}
+}
+
+// excuse gives all whom it knows time to be heard again.
+func (m *SlotManager) excuse(now time.Time) {
+	for _, tm := range m.managers {
+		tm.heard = now
+	}
+	for _, j := range m.jobs {
+		j.heard = now
 	}
 }
 

@@ -10,6 +10,9 @@
 // arrived: an end until it is acknowledged, an acknowledgement until its checkpoint completed or was aborted. Split
 // assignments reach a task in the order of their numbers, each once.
 //
+// A JobMaster that takes over finds here what its predecessor knew and no checkpoint holds: the assignments of readers since the
+// last completed one, and finished tasks, which stay known as long as they are wanted.
+//
 // Non-obvious: a message to deploy may come late or twice, after the attempt was canceled or has ended and been
 // acknowledged. Such attempts are remembered as gone, so that they don't start again.
 package core

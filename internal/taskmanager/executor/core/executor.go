@@ -14,9 +14,10 @@ import (
 const (
 	// goneMax is how many attempts that must not start again are remembered.
 	goneMax = 4096
-	// acknowledgementsMax is how many unanswered acknowledgements a task keeps, abortedMax how many aborted checkpoints
-	// are remembered.
+	// acknowledgementsMax is how many unanswered acknowledgements a task keeps, takenMax of how many checkpoints it is known
+	// that it took part in, abortedMax how many aborted checkpoints are remembered.
 	acknowledgementsMax = 16
+	takenMax            = 64
 	abortedMax          = 64
 )
 
@@ -24,7 +25,12 @@ const (
 type Config struct {
 	JobID                    string
 	TaskManager, Incarnation string
-	Heartbeat                time.Duration
+	// Process differs for each start of an executor that is a process of its own, and DataAddress is where its exchange is
+	// reached; both are empty where it is part of its TaskManager.
+	Process, DataAddress string
+	// Fingerprint is that of the graph that the executor describes.
+	Fingerprint uint64
+	Heartbeat   time.Duration
 }
 
 // Action is what the shell is to do, in order.
@@ -52,7 +58,7 @@ type Trigger struct {
 	Number              int64
 }
 
-// Outcome tells a task what became of a checkpoint.
+// Outcome tells a task what became of a checkpoint, or with Decided of all below it.
 type Outcome struct {
 	Attempt, Checkpoint int64
 	Kind                OutcomeKind
@@ -66,6 +72,8 @@ const (
 	Completed OutcomeKind = iota
 	Committed
 	Aborted
+	// Decided tells that all ids below Checkpoint which did not complete never will.
+	Decided
 )
 
 // Assign hands splits to a task, in the order of numbers.
@@ -89,6 +97,8 @@ type attempt struct {
 	deployed int64
 	// unanswered are acknowledgements that no outcome has answered yet, oldest first.
 	unanswered []*weirpb.AcknowledgeCheckpoint
+	// reader is what a JobMaster that takes over has to know of a reader.
+	reader readerLog
 	// triggered is the newest checkpoint that was started at the task.
 	triggered int64
 }
@@ -99,12 +109,16 @@ type Executor struct {
 	// jobMaster is who to report to, and epoch its epoch.
 	jobMaster string
 	epoch     int64
-	attempts  map[int64]*attempt
-	order     []int64 // of attempts, ascending
-	gone      []int64
-	// completed and committed are the newest that tasks were told of, aborted those that they were told of.
+	// reconciling holds from the first message of a JobMaster that took over until it says that it knows what there is.
+	reconciling bool
+	attempts    map[int64]*attempt
+	order       []int64 // of attempts, ascending
+	gone        []int64
+	// completed and committed are the newest that tasks were told of, aborted those that they were told of; all below decided
+	// are.
 	completed, committed int64
 	aborted              []int64
+	decided              int64
 	heartbeat            int64 // sequence of the last one
 	next                 time.Time
 	actions              []Action
@@ -139,7 +153,7 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 		return
 	}
 	if e.GetEpoch() > x.epoch {
-		x.epoch, x.heartbeat = e.GetEpoch(), 0
+		x.followed(e.GetEpoch())
 	}
 	x.jobMaster = e.GetFrom()
 	switch b := e.GetBody().(type) {
@@ -162,6 +176,13 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 	}
 }
 
+// followed takes that another JobMaster leads the job: it is told at once what there is.
+func (x *Executor) followed(epoch int64) {
+	x.reconciling = x.epoch > 0
+	x.epoch, x.heartbeat = epoch, 0
+	x.next = x.next.Add(-x.config.Heartbeat)
+}
+
 // trigger starts a checkpoint at a task, each once and in the order of their ids: a sink whose output of checkpoint n is
 // committed drops what it prepared for those before n, so it must have prepared it before.
 func (x *Executor) trigger(t *weirpb.TriggeredTask, c *weirpb.TriggerCheckpoint) {
@@ -172,6 +193,8 @@ func (x *Executor) trigger(t *weirpb.TriggeredTask, c *weirpb.TriggerCheckpoint)
 		x.Declined(t.GetAttempt(), c.GetCheckpoint(), "a newer checkpoint was triggered before")
 	default:
 		a.triggered = c.GetCheckpoint()
+		a.status.Drained = a.status.GetDrained() || element.BarrierFlags(c.GetFlags()).Has(element.Drain)
+		a.reader.triggered(c.GetCheckpoint(), t.GetNumber())
 		x.do(Trigger{t.GetAttempt(), c.GetCheckpoint(), element.BarrierFlags(c.GetFlags()), t.GetNumber()})
 	}
 }
@@ -186,8 +209,9 @@ func (x *Executor) deploy(d *weirpb.DeployTasks, sequence int64, usable func(str
 		if x.attempts[id] != nil || slices.Contains(x.gone, id) || id>>32 != x.epoch {
 			continue
 		}
-		a := x.add(id, t.GetVertex(), t.GetSubtask(), sequence)
-		a.status.Assigned = t.GetReaderNumber()
+		a := x.add(id, t, sequence)
+		a.status.Assigned, a.status.Restored = t.GetReaderNumber(), d.GetRestored()
+		a.reader.after = t.GetReaderNumber()
 		if !usable(t.GetAllocationId()) {
 			x.Changed(id, weirpb.TaskState_TASK_STATE_FAILED, "the slot of the task is not the job's any more",
 				weirpb.FailureKind_FAILURE_KIND_WORLD)
@@ -197,9 +221,10 @@ func (x *Executor) deploy(d *weirpb.DeployTasks, sequence int64, usable func(str
 	}
 }
 
-func (x *Executor) add(id int64, vertex, subtask int32, sequence int64) *attempt {
+func (x *Executor) add(id int64, t *weirpb.TaskDescriptor, sequence int64) *attempt {
 	a := &attempt{deployed: sequence, status: &weirpb.TaskStatus{
-		Attempt: id, Vertex: vertex, Subtask: subtask, State: weirpb.TaskState_TASK_STATE_INITIALIZING,
+		Attempt: id, Vertex: t.GetVertex(), Subtask: t.GetSubtask(), State: weirpb.TaskState_TASK_STATE_INITIALIZING,
+		AllocationId: t.GetAllocationId(), Deployment: t.GetDeployment(),
 	}}
 	x.attempts[id] = a
 	at, _ := slices.BinarySearch(x.order, id)
@@ -219,7 +244,7 @@ func (x *Executor) cancel(id int64) {
 	if slices.Contains(x.gone, id) {
 		return
 	}
-	x.add(id, 0, 0, 0).status.State = weirpb.TaskState_TASK_STATE_CANCELED
+	x.add(id, nil, 0).status.State = weirpb.TaskState_TASK_STATE_CANCELED
 	x.sendState(x.attempts[id])
 }
 
@@ -234,6 +259,7 @@ func (x *Executor) assign(s *weirpb.AssignSplits) {
 		return
 	}
 	a.status.Assigned = s.GetNumber()
+	a.reader.assigned(s)
 	x.do(Assign{s.GetAttempt(), s.GetNumber(), s.GetSplits(), s.GetNoMoreSplits()})
 }
 
@@ -243,12 +269,15 @@ func (x *Executor) heartbeatOf(h *weirpb.JobMasterHeartbeat, sequence int64) {
 		return
 	}
 	x.heartbeat = sequence
+	x.reconciling = x.reconciling && h.GetReconciling()
 	for _, id := range slices.Clone(x.order) {
 		a := x.attempts[id]
+		wanted := h.GetReconciling() || slices.Contains(h.GetAttempts(), id)
 		switch {
+		case wanted: // a finished one, too: the next JobMaster has to know what it read
 		case ended(a) && slices.Contains(h.GetEnded(), id):
 			x.forget(id)
-		case !slices.Contains(h.GetAttempts(), id) && (a.deployed < sequence || id>>32 < x.epoch):
+		case a.deployed < sequence || id>>32 < x.epoch:
 			x.cancel(id)
 		}
 	}
@@ -267,6 +296,7 @@ func (x *Executor) outcome(o *weirpb.CheckpointOutcome) {
 	if o.GetCompleted() > x.completed {
 		x.completed = o.GetCompleted()
 		x.tell(x.completed, Completed)
+		x.covered()
 	}
 	if o.GetCommitted() > x.committed {
 		x.committed = o.GetCommitted()
@@ -278,10 +308,28 @@ func (x *Executor) outcome(o *weirpb.CheckpointOutcome) {
 			x.tell(id, Aborted)
 		}
 	}
+	if o.GetDecidedBelow() > x.decided { // behind Completed: what completed is known by now
+		x.decided = o.GetDecidedBelow()
+		x.tell(x.decided, Decided)
+	}
 	for _, a := range x.attempts {
 		a.unanswered = slices.DeleteFunc(a.unanswered, func(k *weirpb.AcknowledgeCheckpoint) bool {
-			return k.GetCheckpoint() <= x.completed || slices.Contains(x.aborted, k.GetCheckpoint())
+			return x.answered(k.GetCheckpoint())
 		})
+	}
+}
+
+// answered reports whether it is known what became of a checkpoint.
+func (x *Executor) answered(checkpoint int64) bool {
+	return checkpoint <= x.completed || checkpoint < x.decided || slices.Contains(x.aborted, checkpoint)
+}
+
+// covered drops what the newest completed checkpoint makes needless: a JobMaster that takes over starts from it, or from a
+// newer one.
+func (x *Executor) covered() {
+	for _, a := range x.attempts {
+		a.status.Acknowledged = slices.DeleteFunc(a.status.GetAcknowledged(), func(id int64) bool { return id < x.completed })
+		a.reader.completed(x.completed, ended(a))
 	}
 }
 

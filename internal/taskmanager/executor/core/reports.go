@@ -29,12 +29,8 @@ func (x *Executor) Changed(id int64, s weirpb.TaskState, text string, kind weirp
 }
 
 func (x *Executor) sendState(a *attempt) {
-	status, ok := proto.Clone(a.status).(*weirpb.TaskStatus)
-	if !ok {
-		return
-	}
 	x.send(&weirpb.Envelope{Body: &weirpb.Envelope_TaskStateChanged{
-		TaskStateChanged: &weirpb.TaskStateChanged{Status: status},
+		TaskStateChanged: &weirpb.TaskStateChanged{Status: proto.CloneOf(a.status)},
 	}})
 }
 
@@ -49,9 +45,16 @@ func (x *Executor) InputsEnded(id int64) {
 // Acknowledged takes a task's part of a checkpoint.
 func (x *Executor) Acknowledged(k *weirpb.AcknowledgeCheckpoint) {
 	a := x.attempts[k.GetAttempt()]
-	if a == nil || ended(a) || k.GetCheckpoint() <= x.completed || slices.Contains(x.aborted, k.GetCheckpoint()) {
+	if a == nil || ended(a) {
 		return
 	}
+	if x.answered(k.GetCheckpoint()) {
+		if k.GetCheckpoint() != x.completed { // the barrier was late: the task missed the notice
+			x.do(Outcome{k.GetAttempt(), k.GetCheckpoint(), Aborted})
+		}
+		return
+	}
+	a.status.Acknowledged = push(a.status.GetAcknowledged(), k.GetCheckpoint(), takenMax)
 	if len(a.unanswered) >= acknowledgementsMax {
 		a.unanswered = slices.Delete(a.unanswered, 0, 1)
 	}
@@ -79,22 +82,42 @@ func (x *Executor) ReaderReady(id, ready int64) {
 	}
 }
 
-// MissingAssignments asks again for the assignments from a number on.
+// MissingAssignments says again the assignments from a number on, or asks for them.
 func (x *Executor) MissingAssignments(id, from int64) {
-	if a := x.attempts[id]; a != nil && !ended(a) {
+	a := x.attempts[id]
+	if a == nil || ended(a) {
+		return
+	}
+	known := a.reader.from(from)
+	for _, s := range known {
+		x.do(Assign{id, s.GetNumber(), s.GetSplits(), s.GetNoMoreSplits()})
+	}
+	if len(known) == 0 {
 		x.send(&weirpb.Envelope{Body: &weirpb.Envelope_MissingAssignments{MissingAssignments: &weirpb.MissingAssignments{
 			Attempt: id, From: from,
 		}}})
 	}
 }
 
-// Observe takes what a task has come to for the next report: how often its reader has asked for work, what that holds,
-// and the figures.
-func (x *Executor) Observe(id, ready int64, progress []byte, metrics *weirpb.TaskMetrics) {
-	if a := x.attempts[id]; a != nil && !ended(a) {
-		a.status.Ready = max(a.status.GetReady(), ready)
-		a.status.Progress, a.status.Metrics = progress, metrics
+// Observed is what a task has come to.
+type Observed struct {
+	// Assigned is the number of the last assignment that its reader has applied, Ready how often that has asked for work,
+	// and Waiting tells that it has got no answer: all of one moment.
+	Assigned, Ready int64
+	Waiting         bool
+	Metrics         *weirpb.TaskMetrics
+}
+
+// Observe takes what a task has come to, for the next report.
+func (x *Executor) Observe(id int64, o Observed) {
+	a := x.attempts[id]
+	if a == nil || ended(a) {
+		return
 	}
+	// A reader that has asked since that moment waits, too; one whose answer is on its way does not.
+	a.reader.waiting = (o.Waiting || a.status.GetReady() > o.Ready) && o.Assigned == a.status.GetAssigned()
+	a.status.Ready = max(a.status.GetReady(), o.Ready)
+	a.status.Metrics = o.Metrics
 }
 
 // Live lists the attempts that have not ended, ascending.
@@ -119,12 +142,15 @@ func (x *Executor) Tick(now time.Time, allocations []string) {
 	x.next = now.Add(x.config.Heartbeat)
 	r := &weirpb.ExecutorReport{
 		TaskManager: x.config.TaskManager, Incarnation: x.config.Incarnation, Allocations: allocations,
+		Process: x.config.Process, DataAddress: x.config.DataAddress, Fingerprint: x.config.Fingerprint,
 	}
 	for _, id := range x.order {
 		a := x.attempts[id]
-		if status, ok := proto.Clone(a.status).(*weirpb.TaskStatus); ok {
-			r.Tasks = append(r.Tasks, status)
+		status := proto.CloneOf(a.status)
+		if x.reconciling {
+			status.Reader = a.reader.report()
 		}
+		r.Tasks = append(r.Tasks, status)
 		r.Acknowledged = append(r.Acknowledged, a.unanswered...)
 	}
 	x.send(&weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: r}})

@@ -44,6 +44,14 @@ func TestScripts(t *testing.T) {
 				x.Acknowledged(&weirpb.AcknowledgeCheckpoint{Attempt: attempt, Checkpoint: number(t, d, "checkpoint")})
 			case "ready":
 				x.ReaderReady(attempt, number(t, d, "n"))
+			case "observe": // observe task=N assigned=N ready=N [waiting]: what the task has come to
+				x.Observe(attempt, Observed{
+					Assigned: number(t, d, "assigned"), Ready: number(t, d, "ready"), Waiting: d.HasArg("waiting"),
+				})
+			case "missing":
+				x.MissingAssignments(attempt, number(t, d, "from"))
+			case "due": // sends the report if it is due now
+				x.Tick(now, []string{"a"})
 			case "tick":
 				now = now.Add(time.Second)
 				x.Tick(now, []string{"a"})
@@ -77,6 +85,9 @@ func describe(a Action) string {
 	case Trigger:
 		return fmt.Sprintf("trigger %s: checkpoint %d up to %d", name(a.Attempt), a.Checkpoint, a.Number)
 	case Outcome:
+		if a.Kind == Decided {
+			return fmt.Sprintf("tell %s: all checkpoints below %d are decided", name(a.Attempt), a.Checkpoint)
+		}
 		return fmt.Sprintf("tell %s: checkpoint %d %s", name(a.Attempt), a.Checkpoint,
 			[]string{"completed", "committed", "aborted"}[a.Kind])
 	case Assign:
