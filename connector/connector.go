@@ -15,7 +15,9 @@ package connector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/weir-stream/weir/element"
@@ -152,9 +154,21 @@ var ErrPermanent = errors.New("connector: commit can never succeed")
 type None struct{}
 
 // Locator is implemented by sources and sinks that name places in the world: Resolve returns a copy whose relative
-// paths are joined to dir, the working directory of the submission. It is called once, when the graph is built.
+// paths are joined to dir, the working directory of the submission. Where relative paths are refused dir is empty, and
+// each of them an error; JoinPath does both. It is called once, when the graph is built.
 type Locator[Self any] interface {
 	Resolve(dir string) (Self, error)
+}
+
+// JoinPath joins a relative path to dir, as Locator says.
+func JoinPath(dir, path string) (string, error) {
+	switch {
+	case filepath.IsAbs(path):
+		return path, nil
+	case dir == "":
+		return "", fmt.Errorf("path %q is relative, which depends on where the job runs: use an absolute one", path)
+	}
+	return filepath.Join(dir, path), nil
 }
 
 // NewRun is a run that begins.

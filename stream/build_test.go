@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-stream/weir/aggregate"
 	"github.com/weir-stream/weir/connector/collect"
+	"github.com/weir-stream/weir/connector/file"
 	"github.com/weir-stream/weir/connector/generator"
 	"github.com/weir-stream/weir/state"
 	"github.com/weir-stream/weir/stream"
@@ -159,6 +160,19 @@ func TestBuildErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRelativePathsAreRefused(t *testing.T) {
+	setup := stream.Setup{Name: "job", Dir: "/d", RejectRelativePaths: true}
+	_, err := stream.Describe(setup, func(env *stream.Env) error {
+		lines := env.From("in", file.Lines("in/*.txt"))
+		lines.To("out", file.LinesSink("out"))
+		lines.To("other", file.LinesSink("/there"))
+		return nil
+	})
+	if want := `From "in": path "in/*.txt" is relative`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
 	}
 }
 

@@ -19,7 +19,9 @@ type UID string
 type Env struct {
 	graph *graph.StreamGraph
 	dir   string
-	flags flagSet
+	// absolute tells that paths which depend on dir are refused.
+	absolute bool
+	flags    flagSet
 	// uses says which step has a uid.
 	uses map[UID]string
 	// replaced are the connectors that a test puts in place of others.
@@ -34,8 +36,10 @@ type Setup struct {
 	Name string
 	// Args are the arguments of the job: --name=value, --name value, or --name for a bool.
 	Args []string
-	// Dir is the directory that relative paths of connectors begin at.
+	// Dir is the directory that relative paths of connectors begin at; that of the process where it is empty.
 	Dir string
+	// RejectRelativePaths makes relative paths of connectors errors.
+	RejectRelativePaths bool
 	// Reserved are the arguments that the runtime itself takes, without dashes; a flag of that name is an error.
 	Reserved []string
 	// Replace are connectors to put in place of others, for tests.
@@ -49,6 +53,7 @@ func Describe(s Setup, build func(*Env) error) (*graph.StreamGraph, error) {
 	e := &Env{
 		graph:    &graph.StreamGraph{Name: s.Name},
 		dir:      s.Dir,
+		absolute: s.RejectRelativePaths,
 		uses:     map[UID]string{},
 		replaced: map[UID]*replacement{},
 		unmarked: map[int]any{},

@@ -3,6 +3,8 @@
 package stream
 
 import (
+	"cmp"
+
 	"github.com/weir-stream/weir/connector"
 	printer "github.com/weir-stream/weir/connector/print"
 	"github.com/weir-stream/weir/internal/graph"
@@ -19,7 +21,7 @@ func (e *Env) From[T any, S connector.Split, E any, Src connector.Source[T, S, E
 			return add(e, uid)
 		}
 	}
-	src, err := resolve(src, e.dir)
+	src, err := resolve(e, src)
 	if err != nil {
 		e.fail("%s: %w", describe("From", uid), err)
 		return broken[T](e)
@@ -27,12 +29,16 @@ func (e *Env) From[T any, S connector.Split, E any, Src connector.Source[T, S, E
 	return addSource[T, S, E](e, uid, src)
 }
 
-// resolve makes the paths of a connector absolute.
-func resolve[C any](c C, dir string) (C, error) {
-	if l, ok := any(c).(connector.Locator[C]); ok {
-		return l.Resolve(dir)
+// resolve makes the paths of a connector absolute, or refuses those that are not.
+func resolve[C any](e *Env, c C) (C, error) {
+	l, ok := any(c).(connector.Locator[C])
+	switch {
+	case !ok:
+		return c, nil
+	case e.absolute:
+		return l.Resolve("")
 	}
-	return c, nil
+	return l.Resolve(cmp.Or(e.dir, "."))
 }
 
 func addSource[T any, S connector.Split, E any](e *Env, uid UID, src connector.Source[T, S, E]) Stream[T] {
@@ -75,7 +81,7 @@ func (s Stream[T]) To[W, C any, S connector.Sink[T, W, C]](uid UID, sink S) Sink
 			return add(s, uid)
 		}
 	}
-	sink, err := resolve(sink, s.env.dir)
+	sink, err := resolve(s.env, sink)
 	if err != nil {
 		s.env.fail("%s: %w", describe("To", uid), err)
 		return Sink{env: s.env, step: brokenStep}

@@ -5,7 +5,6 @@ package file
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/weir-stream/weir/connector"
@@ -71,15 +70,14 @@ func (s Sink[T]) Overwrite(on bool) Sink[T] {
 	return s
 }
 
-// Resolve joins a relative directory to dir. It fails where T can't be encoded.
+// Resolve joins a relative directory to dir, or refuses it where that is empty. It fails where T can't be encoded.
 func (s Sink[T]) Resolve(dir string) (Sink[T], error) {
 	if _, err := s.encoder(); err != nil {
 		return s, err
 	}
-	if !filepath.IsAbs(s.dir) {
-		s.dir = filepath.Join(dir, s.dir)
-	}
-	return s, nil
+	var err error
+	s.dir, err = connector.JoinPath(dir, s.dir)
+	return s, err
 }
 
 // Probe prepares the directory for a run, and refuses one that holds results or the marker of another run. A run that

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/format"
@@ -78,15 +77,17 @@ func (s Source[T]) MalformedTo(replace func(m *Malformed) T) Source[T] {
 	return s
 }
 
-// Resolve joins a relative pattern to dir. It fails where T can't be decoded.
+// Resolve joins a relative pattern to dir, or refuses it where that is empty. It fails where T can't be decoded.
 func (s Source[T]) Resolve(dir string) (Source[T], error) {
 	if _, err := s.decoder(); err != nil {
 		return s, err
 	}
-	if s.fsys == nil && !filepath.IsAbs(s.pattern) {
-		s.pattern = filepath.Join(dir, s.pattern)
+	if s.fsys != nil {
+		return s, nil
 	}
-	return s, nil
+	var err error
+	s.pattern, err = connector.JoinPath(dir, s.pattern)
+	return s, err
 }
 
 // Boundedness is Bounded: files that appear after the start are not read.

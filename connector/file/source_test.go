@@ -341,6 +341,9 @@ func TestResolveRefusesTypesThatCantBeRead(t *testing.T) {
 	if s, _ = s.Resolve("/other"); s.dir != "/base/x/y" {
 		t.Errorf("an absolute directory became %q", s.dir)
 	}
+	if _, err := CSVSink[reading]("x/y").Resolve(""); err == nil || !strings.Contains(err.Error(), `"x/y" is relative`) {
+		t.Errorf("without a directory, a relative one gives: %v", err)
+	}
 }
 
 // BenchmarkRead reads the text of a file to records, through everything but the disk.

@@ -194,7 +194,7 @@ func (k *Cluster) KeyGroups(ctx context.Context, dir string, o RunOptions) (map[
 	if dir == "" {
 		dir = k.config.CheckpointDir
 	}
-	return launch.KeyGroups(ctx, k.objects, k.objects(dir), o.Restore)
+	return launch.KeyGroups(ctx, k.objects, launch.Submission{Store: k.objects(dir), Restore: o.Restore})
 }
 
 // Submit starts a job. ctx is for the call only. A job that needs more slots than the cluster has is refused.
