@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -94,43 +95,46 @@ type refusedError struct{ reason, leader string }
 
 func (e *refusedError) Error() string { return "refused: " + e.reason }
 
-// keepUp tries addresses in turn. A leader that another JobManager names is tried at once, but only once in a row: two that
-// name each other are no reason to hurry.
+// keepUp tries addresses in turn, and pauses when it has tried all. A leader that another JobManager names is tried at once,
+// but only once in a row: two that name each other are no reason to hurry.
 func (c *Client) keepUp() {
 	var (
 		next    int    // of the addresses
+		tried   int    // of them, since the last pause
 		leader  string // named by the last attempt
 		before  string // why the last attempt failed; the same is logged once
 		backoff = backoffMin
 	)
 	for c.run.Err() == nil {
 		address, followed := leader, leader != ""
+		leader = ""
 		if !followed {
 			address = c.config.Addresses[next%len(c.config.Addresses)]
 			next++
+			tried++
 		}
-		leader = ""
 		connected, err := c.attempt(address)
 		if c.run.Err() != nil {
 			return
 		}
 		if connected {
 			c.config.Logger.Warn("the connection to the JobManager is lost", "address", address, "error", err)
-			before, backoff = "", backoffMin
-			if !followed {
-				next-- // most likely it is back soon
+			before, backoff, tried = "", backoffMin, len(c.config.Addresses)
+			if !followed && !errors.Is(err, errNoAnswer) {
+				next-- // one that is started again is back soon, one that fell silent is not
 			}
 		} else if err.Error() != before {
 			before = err.Error()
 			c.config.Logger.Warn("no connection to the JobManager yet", "address", address, "error", err)
 		}
-		if refused := (*refusedError)(nil); errors.As(err, &refused) && !followed && refused.leader != "" {
+		if refused := (*refusedError)(nil); errors.As(err, &refused) && !followed {
 			leader = refused.leader
-			continue
 		}
-		// Spread, since many come back at once when a JobManager does.
-		c.wait(backoff/2 + rand.N(backoff/2))
-		backoff = min(2*backoff, backoffMax)
+		if leader == "" && tried >= len(c.config.Addresses) {
+			// Spread, since many come back at once when a JobManager does.
+			c.wait(backoff/2 + rand.N(backoff/2))
+			backoff, tried = min(2*backoff, backoffMax), 0
+		}
 	}
 }
 
@@ -170,7 +174,9 @@ func (c *Client) dial(address string) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(security),
-		grpc.WithNoProxy(),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
+		}),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(newFrames()), grpc.MaxCallRecvMsgSize(messageBytesMax), grpc.MaxCallSendMsgSize(messageBytesMax),

@@ -162,11 +162,11 @@ func TestReconnects(t *testing.T) {
 	}
 }
 
-// TestSilence: nothing passes, and nothing says so. Both ends notice.
+// TestSilence: nothing passes, and nothing says so. Both ends notice, and the TaskManager turns to the other JobManager.
 func TestSilence(t *testing.T) {
-	jm := serve(t, nil)
+	jm, other := serve(t, nil), serve(t, nil)
 	proxy := proxyTo(t, jm.Addr())
-	tm := connect(t, "tm", proxy.Addr())
+	tm := connect(t, "tm", proxy.Addr(), other.Addr())
 	await(t, "welcome", tm.connected)
 	tm.box.reached(t, jm.router, "tm", 1)
 	begin := time.Now()
@@ -179,9 +179,8 @@ func TestSilence(t *testing.T) {
 	if took := time.Since(begin); took > 2*SilenceMax {
 		t.Errorf("silence was noticed after %v", took)
 	}
-	proxy.Resume()
 	await(t, "welcome", tm.connected)
-	tm.box.reached(t, jm.router, "tm", 2)
+	tm.box.reached(t, other.router, "tm", 2)
 }
 
 func TestStopWhileConnecting(t *testing.T) {

@@ -20,7 +20,9 @@ const (
 	// pingInterval and pingTimeout, of either end, stay below SilenceMax together.
 	pingInterval = time.Second
 	pingTimeout  = 3 * time.Second
-	// greetTimeout bounds the time from dialing to Welcome.
+	// dialTimeout bounds the making of a connection, which the kernel of the other machine does, however busy it is, and
+	// greetTimeout the time from dialing to Welcome.
+	dialTimeout  = time.Second
 	greetTimeout = 5 * time.Second
 	// messageBytesMax has room for a Frame and for a chunk.
 	messageBytesMax = rpc.FrameBytesMax + 1024
