@@ -212,7 +212,7 @@ func calls() map[string][]call {
 			{method: "POST", path: program + "/" + verb, body: `{"entryClass":"broken"}`, status: "500"},
 		}
 	}
-	form, kind := multipartOf("jarfile", "flights", "program")
+	form, kind := multipartOf("flights", "program")
 	m["POST /jars/upload"] = []call{
 		{method: "POST", path: "/jars/upload", body: kind + "\n" + form, status: "200"},
 		{method: "POST", path: "/jars/upload", body: "none", status: "400"},
@@ -220,11 +220,11 @@ func calls() map[string][]call {
 	return m
 }
 
-// multipartOf returns a form of one file and its content type.
-func multipartOf(field, name, content string) (form, kind string) {
+// multipartOf returns a form of one part named jarfile and its content type.
+func multipartOf(name, content string) (form, kind string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	part, err := w.CreateFormFile(field, name)
+	part, err := w.CreateFormFile("jarfile", name)
 	if err != nil {
 		panic(err)
 	}

@@ -58,7 +58,7 @@ func newFake() *fakeCluster {
 	}
 	f.logs = map[string][]byte{
 		JobManagerLog: []byte("the log\n"), JobManagerOut: []byte("printed\n"), TaskManagerLog: []byte("worker\n"),
-		"job-" + jobRunning + ".log": []byte(strings.Repeat("0123456789", 100_000)),
+		jobRunning + "/jobmaster.log": []byte(strings.Repeat("0123456789", 100_000)),
 	}
 	return f
 }

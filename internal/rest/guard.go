@@ -81,12 +81,12 @@ func (a *API) guarded(next http.Handler) http.Handler {
 // check refuses requests that a web page of others may have made.
 func (g *guard) check(r *http.Request) error {
 	if !g.servedUnder(r) {
-		return refuse(http.StatusForbidden, "the cluster is not served under the name %q: rest.hosts lists further names",
+		return refuse(http.StatusForbidden, "the cluster is not served under the name %q: rest.allowed-hosts lists further names",
 			clip(r.Host))
 	}
 	if origins := r.Header.Values("Origin"); len(origins) > 0 {
 		if len(origins) != 1 || !g.sameOrigin(r, origins[0]) && !g.configured(origins[0]) {
-			return refuse(http.StatusForbidden, "pages of %q may not call this cluster: rest.origins lists those that may",
+			return refuse(http.StatusForbidden, "pages of %q may not call this cluster: rest.allowed-origins lists those that may",
 				clip(strings.Join(origins, ", ")))
 		}
 		return nil

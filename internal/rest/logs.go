@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+	"unicode"
 
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
@@ -46,10 +47,14 @@ func logsOf(files []*weirpb.LogFile) logsAnswer {
 	return list
 }
 
-// logFile returns the name of a log file in the path of a request.
+const logNameBytesMax = 1024
+
+// logFile returns the name of a log file in the path of a request. It may contain folders, but can't lead out of the one
+// that the logs are in.
 func logFile(r *http.Request) (string, error) {
 	name := r.PathValue("file")
-	if !plainName(name) {
+	if len(name) > logNameBytesMax || name == "." || !fs.ValidPath(name) ||
+		strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
 		return "", invalid("%q is no name of a log file", clip(name))
 	}
 	return name, nil
@@ -212,18 +217,11 @@ func (a *API) jobLogs(r *http.Request) (any, error) {
 	}
 	lists := make([][]*weirpb.LogFile, len(workers))
 	failed := make([]bool, len(workers))
-	places := make(chan struct{}, detailsAtOnce)
-	var asking sync.WaitGroup
-	for i, w := range workers {
-		places <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-places }()
-			var err error
-			lists[i], err = a.cluster.Workers.Logs(ctx, w.Report.Id)
-			failed[i] = err != nil
-		})
-	}
-	asking.Wait()
+	inParallel(len(workers), func(i int) {
+		var err error
+		lists[i], err = a.cluster.Workers.Logs(ctx, workers[i].Report.Id)
+		failed[i] = err != nil
+	})
 	logs, silent := []jobLogItem{}, []string{}
 	add := func(source string, files []*weirpb.LogFile) {
 		for _, f := range logsOf(files).Logs {

@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,8 +181,31 @@ func (a *API) jobsMetrics(r *http.Request) (any, error) {
 	return answerAggregated(r, owners)
 }
 
-// detailsAtOnce is how many JobMasters are asked at a time.
-const detailsAtOnce = 16
+// askedAtOnce is how many processes are asked at a time.
+const askedAtOnce = 16
+
+// inParallel calls ask for 0 to n-1, some at a time, and returns when all have. A panic of one becomes the caller's.
+func inParallel(n int, ask func(i int)) {
+	places := make(chan struct{}, askedAtOnce)
+	panics := make(chan any, n)
+	var asking sync.WaitGroup
+	for i := range n {
+		places <- struct{}{}
+		asking.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panics <- fmt.Sprintf("%v\n%s", p, debug.Stack())
+				}
+				<-places
+			}()
+			ask(i)
+		})
+	}
+	asking.Wait()
+	if len(panics) > 0 {
+		panic(<-panics)
+	}
+}
 
 // details collects the details of all jobs of some kind, ordered by id; jobs that do not answer are left out.
 func (a *API) details(ctx context.Context, wanted func(*weirpb.JobSummary) bool) ([]*weirpb.JobDetail, error) {
@@ -189,21 +214,14 @@ func (a *API) details(ctx context.Context, wanted func(*weirpb.JobSummary) bool)
 		return nil, err
 	}
 	found := make([]*weirpb.JobDetail, len(list))
-	places := make(chan struct{}, detailsAtOnce)
-	var asking sync.WaitGroup
-	for i, s := range list {
-		if !wanted(s) {
-			continue
+	inParallel(len(list), func(i int) {
+		if !wanted(list[i]) {
+			return
 		}
-		places <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-places }()
-			if d, err := a.cluster.Jobs.Detail(ctx, s.JobId); err == nil {
-				found[i] = d
-			}
-		})
-	}
-	asking.Wait()
+		if d, err := a.cluster.Jobs.Detail(ctx, list[i].JobId); err == nil {
+			found[i] = d
+		}
+	})
 	found = slices.DeleteFunc(found, func(d *weirpb.JobDetail) bool { return d == nil })
 	slices.SortFunc(found, func(x, y *weirpb.JobDetail) int { return cmp.Compare(x.JobId, y.JobId) })
 	return found, nil

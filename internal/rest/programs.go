@@ -108,6 +108,7 @@ func (a *API) uploadProgram(r *http.Request) (any, error) {
 // programName checks the file name of a part. Any is fine that is one: no folders, nothing that a terminal acts on.
 func programName(part *multipart.Part) (string, error) {
 	name := part.FileName() // the last part of the path only
+	name = name[strings.LastIndexByte(name, '\\')+1:]
 	if name == "" {
 		return "", invalid("the part has no file name")
 	}
@@ -246,8 +247,8 @@ func runOf(r *http.Request) (Run, error) {
 	if err := oneOf("claimMode", firstOf(body.ClaimMode, q.Get("claimMode")), "NO_CLAIM", "CLAIM"); err != nil {
 		return Run{}, err
 	}
-	if run.JobID = strings.ToLower(body.JobID); run.JobID != "" && !idPattern.MatchString(run.JobID) {
-		return Run{}, invalid("jobId=%q: it has to be 32 hexadecimal digits", clip(body.JobID))
+	if run.JobID = strings.ToLower(firstOf(body.ApplicationID, body.JobID)); run.JobID != "" && !idPattern.MatchString(run.JobID) {
+		return Run{}, invalid("%q is no valid id: it has to be 32 hexadecimal digits", clip(run.JobID))
 	}
 	if len(body.Described) > 0 {
 		run.Described = &weirpb.JobDescription{}

@@ -36,7 +36,7 @@ func (a *API) clusterRoutes() []route {
 		{pattern: "GET /jobmanager/config", role: ReadOnly, handle: a.jobManagerConfig},
 		{pattern: "GET /jobmanager/environment", role: ReadOnly, handle: a.jobManagerEnvironment},
 		{pattern: "GET /jobmanager/logs", role: ReadOnly, handle: a.jobManagerLogs},
-		{pattern: "GET /jobmanager/logs/{file}", role: ReadOnly, handle: a.jobManagerLogFile},
+		{pattern: "GET /jobmanager/logs/{file...}", role: ReadOnly, handle: a.jobManagerLogFile},
 		{pattern: "GET /jobmanager/log", role: ReadOnly, handle: a.jobManagerLog(JobManagerLog)},
 		{pattern: "GET /jobmanager/stdout", role: ReadOnly, handle: a.jobManagerLog(JobManagerOut)},
 		{pattern: "GET /jobmanager/metrics", role: ReadOnly, handle: a.jobManagerMetrics},
@@ -132,7 +132,7 @@ func (a *API) workerRoutes() []route {
 		{pattern: "GET /taskmanagers/metrics", role: ReadOnly, handle: a.taskManagersMetrics},
 		{pattern: worker, role: ReadOnly, handle: a.taskManager},
 		{pattern: worker + "/logs", role: ReadOnly, handle: a.taskManagerLogs},
-		{pattern: worker + "/logs/{file}", role: ReadOnly, handle: a.taskManagerLogFile},
+		{pattern: worker + "/logs/{file...}", role: ReadOnly, handle: a.taskManagerLogFile},
 		{pattern: worker + "/log", role: ReadOnly, handle: a.taskManagerLog(TaskManagerLog)},
 		{pattern: worker + "/stdout", role: ReadOnly, handle: a.taskManagerLog(TaskManagerOut)},
 		{pattern: worker + "/metrics", role: ReadOnly, handle: a.taskManagerMetrics},
@@ -146,7 +146,7 @@ func (a *API) weirRoutes() []route {
 		{pattern: "GET /weir/cluster", role: ReadOnly, handle: a.clusterInfo},
 		{pattern: "GET /weir/jobs/{job}/progress", role: ReadOnly, handle: a.progress},
 		{pattern: "GET /weir/jobs/{job}/logs", role: ReadOnly, handle: a.jobLogs},
-		{pattern: "GET /weir/jobs/{job}/logs/{source}/{file}", role: ReadOnly, handle: a.jobLogFile},
+		{pattern: "GET /weir/jobs/{job}/logs/{source}/{file...}", role: ReadOnly, handle: a.jobLogFile},
 		{pattern: "POST /weir/taskmanagers/{taskmanager}/drain", role: Admin, handle: a.drain},
 	}
 }
