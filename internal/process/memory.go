@@ -17,7 +17,7 @@ func (p *Process) watchMemory() {
 			return
 		case <-ticker.C:
 		}
-		if resident, ok := residentBytes(p.proc.Pid); !ok || resident <= p.config.MemoryBytes {
+		if resident, ok := residentBytes(p.proc.Pid); !ok || resident <= p.limit.Load() {
 			continue
 		}
 		p.mu.Lock()

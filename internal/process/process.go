@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ type Process struct {
 	tail   tail
 	output *os.File // the parent's end of the pipe
 	cgroup *cgroup
+	limit  atomic.Int64  // what it may take, zero for no limit
 	copied chan struct{} // closed when the output is in the log and the tail
 	ended  chan struct{} // closed when the child has ended, before what is left of it is cleared away
 	done   chan struct{}
@@ -63,6 +65,7 @@ func Start(c Config) (*Process, error) {
 	p := &Process{
 		config: c, copied: make(chan struct{}), ended: make(chan struct{}), done: make(chan struct{}),
 	}
+	p.limit.Store(c.MemoryBytes)
 	if c.Log != "" {
 		log, err := OpenLog(c.Log)
 		if err != nil {
@@ -128,6 +131,21 @@ func (p *Process) PID() int { return p.proc.Pid }
 
 // Send passes a frame to the child, as rpc.Link does.
 func (p *Process) Send(f *weirpb.Frame) bool { return p.link.Send(f) }
+
+// AllowMemory raises what a process that has a limit may take. It can't be lowered: what is in use is not given back at
+// once. The runtime of the child is to be told by a frame.
+func (p *Process) AllowMemory(bytes int64) {
+	for {
+		before := p.limit.Load()
+		if before == 0 || bytes <= before {
+			return
+		}
+		if p.limit.CompareAndSwap(before, bytes) {
+			p.cgroup.allow(bytes)
+			return
+		}
+	}
+}
 
 // Done is closed when the process has ended and everything of it is cleared away.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -205,7 +223,7 @@ func (p *Process) settle(state *os.ProcessState, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.exit.MemoryBytes = p.config.MemoryBytes
+	p.exit.MemoryBytes = p.limit.Load()
 	p.exit.OOM = p.mu.overMemory || p.cgroup.killedForMemory() || p.exit.Code > 0 && p.tail.outOfMemory()
 	p.exit.Killed = p.mu.killed && !p.exit.OOM
 }

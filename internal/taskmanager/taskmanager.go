@@ -148,8 +148,7 @@ func (t *TaskManager) serve(from string, r *weirpb.WorkerRequest) {
 func (t *TaskManager) receiveFromJobMaster(e *weirpb.Envelope, now time.Time) {
 	switch e.GetBody().(type) {
 	case *weirpb.Envelope_AnswerSlots:
-		t.slots.Answer(e, now)
-		return
+		t.slots.Answer(e, now) // an executor learns from it who its JobMaster is
 	case *weirpb.Envelope_JobMasterHeartbeat:
 		t.slots.Heartbeat(e, now)
 	}
