@@ -188,7 +188,7 @@ func (s *Slots) Answer(e *weirpb.Envelope, now time.Time) {
 	s.endJobs(e.GetJobId())
 }
 
-// Heartbeat takes what a JobMaster holds: the rest of its slots is free.
+// Heartbeat takes what a JobMaster holds: the rest of its slots is free, unless it reconciles still.
 func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
 	h := e.GetJobMasterHeartbeat()
 	if h.GetIncarnation() != s.config.Incarnation {
@@ -202,7 +202,7 @@ func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
 		switch {
 		case slices.Contains(h.GetAllocations(), slot.Allocation):
 			s.accept(slot, e, now)
-		case slot.State == Active && s.newer(slot, e):
+		case slot.State == Active && s.newer(slot, e) && !h.GetReconciling():
 			s.free(slot)
 		}
 	}

@@ -23,6 +23,8 @@ type attempt struct {
 	// canceled is when it was first asked to end; zero if it was not.
 	canceled time.Time
 	ended    bool
+	// known tells that the JobMaster knows how it ended.
+	known bool
 }
 
 func (a *attempts) add(id, sequence int64) *attempt {
@@ -56,19 +58,19 @@ func (x *attempt) cancel(now time.Time) {
 	}
 }
 
-// wanted takes a heartbeat: it cancels what it doesn't list, as the executor does, and what has ended and is known to
-// have is forgotten.
+// wanted takes a heartbeat: what it doesn't list is canceled, as the executor does, or forgotten if it has ended.
 func (a *attempts) wanted(h *weirpb.JobMasterHeartbeat, sequence int64, now time.Time) {
 	if sequence <= a.heartbeat {
 		return
 	}
 	a.heartbeat = sequence
 	for id, x := range a.byID {
-		listed := slices.Contains(h.GetAttempts(), id)
+		x.known = x.known || x.ended && slices.Contains(h.GetEnded(), id)
 		switch {
-		case x.ended && (!listed || slices.Contains(h.GetEnded(), id)):
+		case h.GetReconciling(), slices.Contains(h.GetAttempts(), id), x.deployed >= sequence:
+		case x.ended:
 			delete(a.byID, id)
-		case !listed && x.deployed < sequence:
+		default:
 			x.cancel(now)
 		}
 	}
@@ -78,7 +80,7 @@ func (a *attempts) wanted(h *weirpb.JobMasterHeartbeat, sequence int64, now time
 func (a *attempts) follow() {
 	a.heartbeat = 0
 	for _, x := range a.byID {
-		x.deployed = 0
+		x.deployed, x.known = 0, false
 	}
 }
 
@@ -107,13 +109,17 @@ func (a *attempts) overdue(before time.Time) (id int64, found bool) {
 	return id, found
 }
 
-// lose empties the list, of which it returns the ids in order: the process has ended.
-func (a *attempts) lose() []int64 {
-	var ids []int64
-	for id := range a.byID {
+// lose empties the list, since the process has ended, and returns the ids of which the JobMaster doesn't know that, in order. newest is
+// the sequence of the message that brought the last of them.
+func (a *attempts) lose() (ids []int64, newest int64) {
+	for id, x := range a.byID {
+		if x.known {
+			continue // finished tasks stay wanted, for what they have read
+		}
 		ids = append(ids, id)
+		newest = max(newest, x.deployed)
 	}
 	slices.Sort(ids)
 	clear(a.byID)
-	return ids
+	return ids, newest
 }

@@ -61,13 +61,15 @@ type executor struct {
 	queue            []*weirpb.Envelope // for the process, once it is ready
 	told             *weirpb.ExecutorSlots
 	lost             *weirpb.ExecutorLost // to be repeated
-	next             time.Time
-	relay            chan struct{}   // a token for each message of the child that waits
-	ctx              context.Context // the executor's own, canceled by Cancel
-	cancel           context.CancelCauseFunc
-	gone             chan struct{} // closed when nothing is left
-	wg               sync.WaitGroup
-	mu               struct {
+	// lostNewest is the sequence of the message that brought the last of the lost attempts: older heartbeats say nothing.
+	lostNewest int64
+	next       time.Time
+	relay      chan struct{}   // a token for each message of the child that waits
+	ctx        context.Context // the executor's own, canceled by Cancel
+	cancel     context.CancelCauseFunc
+	gone       chan struct{} // closed when nothing is left
+	wg         sync.WaitGroup
+	mu         struct {
 		sync.Mutex
 		running  *child.Process
 		canceled bool
@@ -92,8 +94,9 @@ func (x *executor) Receive(e *weirpb.Envelope, usable func(string) bool) {
 		x.prepare(s)
 		return
 	}
-	if e.GetEpoch() > x.epoch {
+	if e.GetEpoch() > x.epoch { // another JobMaster counts its messages from the beginning
 		x.attempts.follow()
+		x.lostNewest = 0
 	}
 	x.jobMaster, x.epoch = e.GetFrom(), max(x.epoch, e.GetEpoch())
 	switch b := e.GetBody().(type) {
@@ -117,7 +120,7 @@ func (x *executor) heartbeat(h *weirpb.JobMasterHeartbeat, sequence int64, now t
 	if h.GetIncarnation() != x.request.Incarnation {
 		return
 	}
-	if x.lost != nil && sequence > x.attempts.heartbeat {
+	if x.lost != nil && sequence > x.lostNewest && !h.GetReconciling() {
 		x.lost.Attempts = slices.DeleteFunc(x.lost.Attempts, func(id int64) bool {
 			return !slices.Contains(h.GetAttempts(), id) || slices.Contains(h.GetEnded(), id)
 		})

@@ -165,9 +165,9 @@ func (x *executor) lose(reason string, kind weirpb.FailureKind) {
 	x.logger.Warn("executor lost", "reason", reason)
 	x.queue = nil
 	x.lost = &weirpb.ExecutorLost{
-		TaskManager: x.request.TaskManager, Incarnation: x.request.Incarnation, Attempts: x.attempts.lose(),
-		Reason: reason, Kind: kind,
+		TaskManager: x.request.TaskManager, Incarnation: x.request.Incarnation, Reason: reason, Kind: kind,
 	}
+	x.lost.Attempts, x.lostNewest = x.attempts.lose()
 	x.tellLost()
 }
 

@@ -100,7 +100,7 @@ func (r *requests) list() ([]*weirpb.LogFile, error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			return nil // it is gone meanwhile
+			return nil //nolint:nilerr // it is gone meanwhile
 		}
 		f := &weirpb.LogFile{Name: name, Size: info.Size(), ModifiedUnixMillis: info.ModTime().UnixMilli()}
 		if path.Dir(name) == "." {

@@ -118,14 +118,20 @@ func (m *Master) executorLost(x *weirpb.ExecutorLost, now time.Time) {
 			ended = append(ended, e)
 		}
 	}
-	if len(ended) == 0 {
-		return
-	}
-	tm.reached = "" // its successor tells another
 	f := Failure{TaskManager: tm.id, Text: x.GetReason(), Kind: x.GetKind()}
 	if f.Kind == weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED {
 		f.Kind = World
 	}
+	if len(x.GetAttempts()) == 0 && f.Kind == Fatal && m.status != JobFailing {
+		f.At = now // the program can't be an executor: no task will ever start there
+		m.record(f)
+		m.failJob(f, now)
+		return
+	}
+	if len(ended) == 0 {
+		return
+	}
+	tm.reached = "" // its successor tells another
 	m.failTogether(ended, f, now)
 }
 

@@ -216,8 +216,11 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		s.receive("executor of "+tm, &weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: &weirpb.ExecutorReport{
 			TaskManager: tm, Incarnation: "x", Process: text(t, d, "process"), DataAddress: tm + "/" + text(t, d, "process"),
 		}}})
-	case "executor-lost": // executor-lost tm=NAME TASK...
+	case "executor-lost": // executor-lost tm=NAME [kind=fatal] TASK...
 		x := &weirpb.ExecutorLost{TaskManager: text(t, d, "tm"), Incarnation: "x", Reason: "signal: killed", Kind: World}
+		if d.HasArg("kind") {
+			x.Kind, x.Reason = Fatal, "no job program"
+		}
 		for _, a := range d.CmdArgs {
 			if len(a.Vals) == 0 {
 				x.Attempts = append(x.Attempts, s.execution(t, d, a.Key).attempt)
