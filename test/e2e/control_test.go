@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/weir-stream/weir/test/flightstest"
 )
 
 // resumeCommand finds what the program says is to be typed.
@@ -34,13 +36,13 @@ func TestStopAndResume(t *testing.T) {
 		}
 		p.signal(t, s)
 		p.wants(t, 0, "stopping with a final checkpoint", "SUSPENDED in ")
-		if left := uncommitted(t, filepath.Join(dir, "my results")); len(left) > 0 {
+		if left := flightstest.Uncommitted(t, filepath.Join(dir, "my results")); len(left) > 0 {
 			t.Errorf("not committed when it was stopped: %v", left)
 		}
 		p = begin(t, "sh", dir, "-c", "exec "+resumeCommand(t, p))
 	}
 	p.wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "my results"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "my results"), flightstest.Reference(t, shipped))
 }
 
 // TestResumeUnderGoRun types the command that a program says which was started by go run.
@@ -67,7 +69,7 @@ func TestResumeUnderGoRun(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", command, want)
 	}
 	begin(t, "sh", filepath.Join(root, "examples"), "-c", command).wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 }
 
 // leader is the process that the newest epoch of a run names.
@@ -114,7 +116,7 @@ func TestFencing(t *testing.T) {
 		t.Errorf("who was deposed is told to resume:\n%s", older.out)
 	}
 	newer.wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 	begin(t, flights(t), dir, "--restore", "latest").wants(t, 0, "has ended before: FINISHED")
 }
 
@@ -136,12 +138,12 @@ func TestRestorePath(t *testing.T) {
 	}
 	second := begin(t, flights(t), dir, "--restore", from, "--parallelism", "3", "--out", "second", "--checkpoint-dir", "other")
 	second.wants(t, 0, "FINISHED")
-	want := reference(t, shipped)
-	for _, table := range want.tables() {
+	want := flightstest.Reference(t, shipped)
+	for _, table := range want.Tables() {
 		got := slices.Concat(
-			committed(t, filepath.Join(dir, "out", table.dir), table.header),
-			committed(t, filepath.Join(dir, "second", table.dir), table.header))
-		table.compare(t, got)
+			table.Committed(t, filepath.Join(dir, "out", table.Dir)),
+			table.Committed(t, filepath.Join(dir, "second", table.Dir)))
+		table.Compare(t, got)
 	}
 	begin(t, flights(t), dir, "--restore", "no/such/place", "--out", "third").wants(t, 1, "no/such/place")
 }
@@ -162,5 +164,5 @@ func TestLatestWithoutCheckpoint(t *testing.T) {
 	if now := records(dir, "run"); len(now) != 1 || !slices.Equal(run, now) {
 		t.Errorf("runs %v, then %v: want the same one", run, now)
 	}
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 }

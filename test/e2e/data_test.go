@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-stream/weir/test/flightstest"
 )
 
 // months writes n files of each kind: the shipped month, shifted by 31 days each, with other delays and carriers.
@@ -23,7 +25,7 @@ func months(t *testing.T, dir string, n int) {
 			func(column, value string) string {
 				switch {
 				case column == "reported" || column == "scheduled":
-					return parseTime(t, value).Add(shift).Format(time.RFC3339)
+					return flightstest.ParseTime(t, value).Add(shift).Format(time.RFC3339)
 				case column == "carrier" && value == "UA" && i%2 == 1:
 					return "ZZ" // a code without a name
 				default:
@@ -33,7 +35,7 @@ func months(t *testing.T, dir string, n int) {
 		writeCSV(t, filepath.Join(dir, fmt.Sprintf("weather-%03d.csv", i)), filepath.Join(shipped, "weather-2013-01.csv"),
 			func(column, value string) string {
 				if column == "observed" {
-					return parseTime(t, value).Add(shift + time.Duration(i)*time.Minute).Format(time.RFC3339)
+					return flightstest.ParseTime(t, value).Add(shift + time.Duration(i)*time.Minute).Format(time.RFC3339)
 				}
 				return value
 			})
@@ -50,7 +52,7 @@ func months(t *testing.T, dir string, n int) {
 // writeCSV copies a file, with each value changed.
 func writeCSV(t *testing.T, to, from string, change func(column, value string) string) {
 	t.Helper()
-	rows := readRecords(t, from)
+	rows := flightstest.ReadRecords(t, from)
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	for i, row := range rows {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/weir-stream/weir/test/flightstest"
 )
 
 func TestWrongArguments(t *testing.T) {
@@ -76,7 +78,7 @@ func TestMalformedInput(t *testing.T) {
 	}
 	run := filepath.Dir(newestOf(records(dir, "run")))
 	begin(t, flights(t), dir, "--in", in, "--restore", run).wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 }
 
 func TestUnreadableInput(t *testing.T) {
@@ -103,5 +105,5 @@ func TestUnwritableDirectories(t *testing.T) {
 	begin(t, flights(t), dir, "--checkpoint-dir", "file/below").wants(t, 1, filepath.Join(file, "below"), "not a directory")
 	begin(t, flights(t), dir, "--out", "file").wants(t, 1, filepath.Join(file, "hourly"), "not a directory")
 	begin(t, flights(t), dir).wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weir-stream/weir/test/flightstest"
 )
 
 // moment waits for a time to kill a process at; it reports false if the process has ended before.
@@ -118,14 +120,14 @@ func TestFlightsKilled(t *testing.T) {
 		program: flights(t), dir: t.TempDir(), random: seeded(t), killed: map[string]int{},
 		args: []string{"--rate", "5000", "--checkpoint-interval", "40ms", "--parallelism", "2"},
 	}
-	want := reference(t, shipped)
+	want := flightstest.Reference(t, shipped)
 	for total := 0; total < each*len(moments); {
 		m := moments[total%len(moments)]
 		if l.live(t, m.name, m.at) {
 			total++
 			continue
 		}
-		compare(t, filepath.Join(l.dir, "out"), want) // it came to its end: begin again, so that all kills hit a running job
+		flightstest.Compare(t, filepath.Join(l.dir, "out"), want) // it came to its end: begin again, so that all kills hit a running job
 		l.dir = t.TempDir()
 		if t.Failed() {
 			return
@@ -133,7 +135,7 @@ func TestFlightsKilled(t *testing.T) {
 	}
 	l.args = []string{"--parallelism", "3"}
 	l.live(t, "", func(_ *rand.Rand, p *process, _ string) bool { <-p.done; return false })
-	compare(t, filepath.Join(l.dir, "out"), want)
+	flightstest.Compare(t, filepath.Join(l.dir, "out"), want)
 	t.Logf("killed %v, %d of them behind a completed checkpoint", l.killed, l.late)
 	if l.late < each {
 		t.Errorf("only %d kills came behind a completed checkpoint", l.late)
@@ -145,7 +147,7 @@ func TestFlightsTenMonths(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	months(t, data, 10)
-	want := reference(t, data)
+	want := flightstest.Reference(t, data)
 	l := &lives{
 		program: flights(t), dir: t.TempDir(), random: seeded(t), killed: map[string]int{},
 		args: []string{"--in", data, "--parallelism", "2", "--checkpoint-interval", "50ms", "--rate", "100000"},
@@ -153,12 +155,12 @@ func TestFlightsTenMonths(t *testing.T) {
 	for i := range 6 {
 		m := moments[i%len(moments)]
 		if !l.live(t, m.name, m.at) {
-			compare(t, filepath.Join(l.dir, "out"), want)
+			flightstest.Compare(t, filepath.Join(l.dir, "out"), want)
 			l.dir = t.TempDir()
 		}
 	}
 	l.args = []string{"--in", data}
 	l.live(t, "", func(_ *rand.Rand, p *process, _ string) bool { <-p.done; return false })
-	compare(t, filepath.Join(l.dir, "out"), want)
+	flightstest.Compare(t, filepath.Join(l.dir, "out"), want)
 	t.Logf("killed %v, %d of them behind a completed checkpoint", l.killed, l.late)
 }

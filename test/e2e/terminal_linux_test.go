@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-stream/weir/test/flightstest"
 )
 
 // pseudoTerminal opens both ends of one: what is written to keyboard is typed, what the program shows is read from it.
@@ -73,5 +75,5 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 	begin(t, "sh", dir, "-c", resumeCommand(t, p)+" --rate 0").wants(t, 0, "FINISHED")
-	compare(t, filepath.Join(dir, "out"), reference(t, shipped))
+	flightstest.Compare(t, filepath.Join(dir, "out"), flightstest.Reference(t, shipped))
 }
