@@ -20,6 +20,10 @@ help: ## List the targets
 build: ## Compile everything
 	go build -tags $(TAGS) ./...
 
+.PHONY: weir
+weir: ## Build the binary of the cluster: bin/weir
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o bin/weir ./cmd/weir
+
 .PHONY: test
 test: ## Run all tests
 	go test ./...
