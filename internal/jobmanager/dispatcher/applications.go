@@ -12,9 +12,6 @@ import (
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// errCanceled ends the description of an application that is canceled.
-var errCanceled = errors.New("the application was canceled")
-
 // Flink's names of states of an application that jobs don't have or spell otherwise.
 const (
 	applicationCreated   = "CREATED"

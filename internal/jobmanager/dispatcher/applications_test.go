@@ -166,10 +166,7 @@ func TestCancelWhileDescribed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {
 		t.Helper()
-		d := w.lead(1, func(c *Config) {
-			start := c.start
-			c.start = silent(start)
-		})
+		d := w.lead(1, func(c *Config) { c.start = silent(c.start, weirpb.Role_ROLE_DESCRIBE) })
 		p := w.program(d, "two")
 		id, err := d.Programs().RunApplication(t.Context(), rest.Run{Program: p.ID})
 		must(t, err)

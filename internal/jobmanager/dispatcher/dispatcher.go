@@ -72,6 +72,7 @@ func Start(ctx context.Context, c Config) (*Dispatcher, error) {
 	d.mu.operations = newOperations()
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if d.unbind, err = c.Router.Bind(Endpoint, d.deliver); err != nil {
+		d.cancel(err)
 		return nil, err
 	}
 	d.sweep()
@@ -239,7 +240,9 @@ func (d *Dispatcher) keepHouse(ctx context.Context) {
 		}
 		d.reconcile(false) //nolint:contextcheck // as above
 		for _, j := range d.all() {
-			j.checkClient(time.Now())
+			if j.checkClient(time.Now()) {
+				d.config.Logger.WarnContext(ctx, "the client that waits for the job is gone: it is canceled", "job", j.record.ID)
+			}
 		}
 	}
 }

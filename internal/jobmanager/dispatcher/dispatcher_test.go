@@ -344,6 +344,27 @@ func TestCancelWhatNeverRan(t *testing.T) {
 	})
 }
 
+// TestCancelWhatHangs cancels a job whose program does not come so far as to be a JobMaster.
+func TestCancelWhatHangs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		t.Helper()
+		d := w.lead(1, func(c *Config) { c.start = silent(c.start, weirpb.Role_ROLE_JOB_MASTER) })
+		p := w.program(d, "flights")
+		id, err := d.Programs().Run(t.Context(), rest.Run{Program: p.ID})
+		must(t, err)
+		synctest.Wait()
+		asked := time.Now()
+		must(t, d.Cancel(t.Context(), id))
+		w.await(d, id, stateCanceled)
+		if took := time.Since(asked); took > time.Second {
+			t.Errorf("canceled after %v", took)
+		}
+		must(t, d.Close(false))
+		w.quiet()
+	})
+}
+
 func TestClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {

@@ -18,4 +18,6 @@ var (
 	errLost = errors.New("the JobMaster ended before it answered")
 	// errEnded means that the job has ended, so that there is nobody to ask.
 	errEnded = errors.New("the job has ended")
+	// errCanceled ends what is done to start a job or application that is canceled.
+	errCanceled = errors.New("canceled")
 )

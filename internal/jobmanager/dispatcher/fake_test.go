@@ -406,12 +406,12 @@ func bubble(t *testing.T, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t)) })
 }
 
-// silent is a starter whose programs never describe anything.
-func silent(start starter) starter {
+// silent is a starter whose programs never take a role on.
+func silent(start starter, role weirpb.Role) starter {
 	return func(
 		ctx context.Context, c process.Config, spec *weirpb.RoleSpec, timeout time.Duration,
 	) (child, *process.Answer, error) {
-		if spec.GetRole() != weirpb.Role_ROLE_DESCRIBE {
+		if spec.GetRole() != role {
 			return start(ctx, c, spec, timeout)
 		}
 		<-ctx.Done()

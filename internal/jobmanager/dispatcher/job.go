@@ -224,16 +224,17 @@ func (j *job) cancel() error {
 	return nil
 }
 
-// checkClient cancels the job if the client that waits for it does not live any more.
-func (j *job) checkClient(now time.Time) {
+// checkClient cancels the job if the client that waits for it does not live any more, and reports whether that is so.
+func (j *job) checkClient(now time.Time) (canceled bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if until := j.mu.clientUntil; !until.IsZero() && now.After(until) && !j.mu.ended && !j.mu.canceling {
-		j.d.config.Logger.WarnContext(j.d.ctx, "the client that waits for the job is gone: it is canceled",
-			"job", j.record.ID)
-		j.mu.canceling = true
-		j.changeLocked()
+	until := j.mu.clientUntil
+	if until.IsZero() || !now.After(until) || j.mu.ended || j.mu.canceling {
+		return false
 	}
+	j.mu.canceling = true
+	j.changeLocked()
+	return true
 }
 
 // suspend has the JobMaster take a last checkpoint and let go of the job, and waits for that. A job that has ended or

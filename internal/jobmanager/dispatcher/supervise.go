@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -40,7 +41,7 @@ func (j *job) supervise(ctx context.Context) {
 	// led tells that a JobMaster may have led the job: what it started may run somewhere.
 	led := j.resumed
 	for first := true; ctx.Err() == nil; first = false {
-		worked, err := j.reign(ctx, j.resumed || !first)
+		worked, err := j.reign(ctx, j.resumed || !first, led)
 		j.fall()
 		if err == nil || ctx.Err() != nil {
 			return
@@ -81,13 +82,13 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // reign runs one JobMaster process to its end. It returns for how long it has led the job, and nil if the job needs no
 // other.
-func (j *job) reign(ctx context.Context, resume bool) (worked time.Duration, err error) {
+func (j *job) reign(ctx context.Context, resume, led bool) (worked time.Duration, err error) {
 	select {
 	case j.d.starts <- struct{}{}:
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
-	m, err := j.startMaster(ctx, resume)
+	m, err := j.startUnlessCanceled(ctx, resume, led)
 	<-j.d.starts
 	if err != nil {
 		return 0, err
@@ -103,6 +104,22 @@ func (j *job) reign(ctx context.Context, resume bool) (worked time.Duration, err
 	}
 	m.end(grace, fmt.Sprintf("the JobMaster process of job %s has ended", j.record.ID))
 	return worked, err
+}
+
+// startUnlessCanceled is startMaster that gives up when a job is canceled that nobody led yet: its program may never
+// come so far.
+func (j *job) startUnlessCanceled(ctx context.Context, resume, led bool) (*master, error) {
+	starting, giveUp := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if !led && j.await(starting, func() bool { return j.mu.canceling }) == nil {
+			giveUp(errCanceled)
+		}
+	})
+	m, err := j.startMaster(starting, resume)
+	giveUp(nil)
+	wg.Wait()
+	return m, err
 }
 
 // startMaster starts a process and waits until it has taken on its role.
