@@ -256,9 +256,7 @@ func (x *executor) fromChild(e *weirpb.Envelope) {
 	case *weirpb.Envelope_TaskStateChanged:
 		x.attempts.report(b.TaskStateChanged.GetStatus(), now)
 	}
-	if e.GetTo() == "" { // it has not heard of the JobMaster yet
-		x.send(e)
-	} else if strings.HasPrefix(e.GetTo(), "jobmaster/"+x.request.JobID+"/") {
+	if strings.HasPrefix(e.GetTo(), "jobmaster/"+x.request.JobID+"/") {
 		x.request.Send(e.GetTo(), e)
 	}
 }

@@ -124,10 +124,23 @@ func (x *executor) launched(p *child.Process) {
 	queue := x.queue
 	x.queue = nil
 	if x.tellSlots() {
+		x.introduceMaster()
 		for _, e := range queue {
 			x.pass(e)
 		}
 	}
+}
+
+// introduceMaster tells a new process who its JobMaster is, by an answer that answers nothing, so that it reports to it at
+// once: nothing is deployed before the JobMaster knows where the process is reached.
+func (x *executor) introduceMaster() {
+	if x.jobMaster == "" {
+		return
+	}
+	x.process.Send(&weirpb.Frame{Body: &weirpb.Frame_Envelope{Envelope: &weirpb.Envelope{
+		Protocol: x.worker.protocol, From: x.jobMaster, To: x.request.TaskManager, JobId: x.request.JobID, Epoch: x.epoch,
+		Body: &weirpb.Envelope_AnswerSlots{AnswerSlots: &weirpb.AnswerSlots{Incarnation: x.request.Incarnation}},
+	}}})
 }
 
 // failed takes that no process came about.

@@ -40,7 +40,6 @@ func fakeExecutor() int {
 	}
 	x := &fake{link: link, spec: spec, stubborn: kind == "stubborn"}
 	link.Send(&weirpb.Frame{Body: &weirpb.Frame_Ready{Ready: &weirpb.RoleReady{Protocol: rpc.Protocol}}})
-	x.report(nil)
 	fmt.Println("ready")
 	for {
 		select {
@@ -57,15 +56,20 @@ type fake struct {
 	spec     *weirpb.RoleSpec
 	jobName  string // of the JobMaster
 	epoch    int64
+	slots    *weirpb.ExecutorSlots
 	stubborn bool
 }
 
 func (x *fake) handle(kind string, e *weirpb.Envelope) {
 	if s := e.GetExecutorSlots(); s != nil {
-		x.report(s)
+		x.slots = s
+		x.report()
 		return
 	}
-	x.jobName, x.epoch = e.GetFrom(), e.GetEpoch()
+	if fresh := e.GetEpoch() > x.epoch; fresh {
+		x.jobName, x.epoch = e.GetFrom(), e.GetEpoch()
+		x.report()
+	}
 	for _, t := range e.GetDeployTasks().GetTasks() {
 		x.state(t.GetAttempt(), weirpb.TaskState_TASK_STATE_RUNNING)
 		switch kind {
@@ -83,7 +87,8 @@ func (x *fake) handle(kind string, e *weirpb.Envelope) {
 }
 
 // report shows what the executor was told: the number of its slots and their memory.
-func (x *fake) report(s *weirpb.ExecutorSlots) {
+func (x *fake) report() {
+	s := x.slots
 	x.send(&weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: &weirpb.ExecutorReport{
 		TaskManager: x.spec.GetExecutor().GetTaskManager(), Incarnation: x.spec.GetExecutor().GetIncarnation(),
 		DataAddress: fmt.Sprintf("%s %d", x.spec.GetExecutor().GetSocket(), s.GetMemoryBytes()),
@@ -98,6 +103,9 @@ func (x *fake) state(attempt int64, s weirpb.TaskState) {
 }
 
 func (x *fake) send(e *weirpb.Envelope) {
+	if x.jobName == "" {
+		return
+	}
 	e.To, e.JobId, e.Epoch, e.Protocol = x.jobName, x.spec.GetJobId(), x.epoch, rpc.Protocol
 	x.link.Send(&weirpb.Frame{Body: &weirpb.Frame_Envelope{Envelope: e}})
 }
