@@ -301,6 +301,7 @@ func TestMetricsOfVertices(t *testing.T) {
 	w := do(t, h, http.MethodGet, "/metrics", "", nil)
 	for _, line := range []string{
 		`flink_jobmanager_taskSlotsTotal{host="cluster.example"} 4`, `flink_taskmanager_job_task_operator_dropped{`,
+		`flink_taskmanager_Status_JVM_CPU_Load{host="host",tm_id="tm-2"} 0.5`,
 	} {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("Prometheus is not shown %s", line)
@@ -338,7 +339,7 @@ func TestTaskManagers(t *testing.T) {
 	h := newTestAPI(t, newFake(), nil)
 	tm := bodyOf[taskManagerAnswer](t, h, "/taskmanagers/tm-1")
 	if tm.FreeSlots != 0 || tm.AssignedTasks != 4 || len(tm.AllocatedSlots) != 2 || tm.AllocatedSlots[0].AssignedTasks != 2 ||
-		tm.AllocatedSlots[0].Resource.TaskHeapMemory != 2<<30 || tm.DataPort != 1234 || tm.TotalResource.CPUCores != 4 {
+		tm.AllocatedSlots[0].Resource.TaskHeapMemory != 2048 || tm.DataPort != 1234 || tm.TotalResource.CPUCores != 4 {
 		t.Errorf("%+v", tm)
 	}
 	dump := bodyOf[threadDumpAnswer](t, h, "/taskmanagers/tm-1/thread-dump")
@@ -347,8 +348,7 @@ func TestTaskManagers(t *testing.T) {
 	}
 }
 
-// TestSerializedThrowable compares with bytes that a Java program has read: message, class name and stack trace were as
-// written here.
+// TestSerializedThrowable checks what Flink's command line was seen to read: it shows the class and the message.
 func TestSerializedThrowable(t *testing.T) {
 	t.Parallel()
 	b := serializedThrowable("weir.X", "m\x00\U0001F600", strings.Repeat("s", 70_000))

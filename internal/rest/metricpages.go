@@ -353,7 +353,8 @@ func (a *API) jobManagerMetrics(r *http.Request) (any, error) {
 	return answerMetrics(r, values)
 }
 
-// prometheus collects a scrape: the JobManager, and all jobs that run with their tasks.
+// prometheus collects a scrape: the JobManager, the TaskManagers as they last reported, and all jobs that run with their
+// tasks.
 func (a *API) prometheus(ctx context.Context) []metrics.Group {
 	host := a.config.Advertised
 	if host == "" {
@@ -364,6 +365,16 @@ func (a *API) prometheus(ctx context.Context) []metrics.Group {
 		values = metrics.OfNames(a.process.Read(a.now()))
 	}
 	groups := []metrics.Group{{Scope: "jobmanager", Labels: metrics.Labels{"host", host}, Values: values}}
+	workers, err := a.cluster.Workers.List(ctx)
+	if err != nil {
+		return groups
+	}
+	for _, w := range workers {
+		groups = append(groups, metrics.Group{
+			Scope: "taskmanager", Labels: metrics.Labels{"host", w.Report.Host, "tm_id", w.Report.Id},
+			Values: metrics.OfNames(w.Report.Metrics),
+		})
+	}
 	details, err := a.details(ctx, func(s *weirpb.JobSummary) bool { return !ended(s.State) })
 	if err != nil {
 		return groups

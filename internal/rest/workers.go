@@ -33,6 +33,7 @@ type taskManagerItem struct {
 	Draining  bool   `json:"draining"`
 }
 
+// resource is a share of a Worker; its memory counts in megabytes, as Flink's does.
 type resource struct {
 	CPUCores          float64            `json:"cpuCores"`
 	TaskHeapMemory    int64              `json:"taskHeapMemory"`
@@ -69,7 +70,7 @@ func shareOf(r *weirpb.TaskManagerReport, slots int) resource {
 	share := resource{Extended: map[string]float64{}}
 	if n := len(r.Slots); n > 0 {
 		share.CPUCores = float64(r.Cores) * float64(slots) / float64(n)
-		share.TaskHeapMemory = r.MemoryBytes / int64(n) * int64(slots)
+		share.TaskHeapMemory = r.MemoryBytes / int64(n) * int64(slots) >> 20
 	}
 	return share
 }
