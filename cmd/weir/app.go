@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/jobsettings"
 	"github.com/weir-stream/weir/internal/restclient"
 )
 
@@ -82,10 +83,27 @@ func (a *app) loadFile() error {
 }
 
 // options are those of the cluster and the defaults of jobs.
-func options() []config.Option { return config.Cluster() }
+func options() []config.Option {
+	all := config.Cluster()
+	for _, o := range jobsettings.OfJobs() {
+		all = append(all, config.Option{
+			Key: o.Key, Deprecated: o.Deprecated(), Scope: config.Job, Doc: sentence(o.Usage), Check: o.Check,
+		})
+	}
+	return all
+}
+
+// sentence makes one of half a sentence.
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
 // client reaches the JobManager.
 func (a *app) client() (*restclient.Client, error) {
+	return a.clientAt(cmp.Or(a.flags.rest, a.clusterAddress(),
+		net.JoinHostPort(a.config.String(config.RESTAddress), a.config.String(config.RESTPort))))
+}
+
+// clientAt reaches the JobManager at an address.
+func (a *app) clientAt(address string) (*restclient.Client, error) {
 	var t *tls.Config
 	if a.config.Bool(config.RESTSSL) {
 		var err error
@@ -93,8 +111,6 @@ func (a *app) client() (*restclient.Client, error) {
 			return nil, err
 		}
 	}
-	address := cmp.Or(a.flags.rest, a.clusterAddress(),
-		net.JoinHostPort(a.config.String(config.RESTAddress), a.config.String(config.RESTPort)))
 	return restclient.New(restclient.Config{Address: address, Token: a.config.String(config.RESTToken), TLS: t}), nil
 }
 
@@ -103,7 +119,7 @@ func (a *app) clusterAddress() string {
 	if a.config.IsSet(config.RESTAddress) || a.config.IsSet(config.RESTPort) {
 		return ""
 	}
-	text, err := os.ReadFile(filepath.Join(a.dataDir(), "rest.address"))
+	text, err := os.ReadFile(filepath.Join(a.dataDir(), restAddressFile))
 	if err != nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,7 +20,8 @@ import (
 // addJobs adds the commands that concern jobs on a cluster.
 func (a *app) addJobs(root *cobra.Command) {
 	for _, c := range []*cobra.Command{
-		a.listCommand(), a.describeCommand(), a.cancelCommand(), a.stopCommand(), a.savepointCommand(), a.checkpointCommand(),
+		a.runCommand(), a.infoCommand(), a.listCommand(), a.describeCommand(), a.logsCommand(), a.cancelCommand(), a.stopCommand(),
+		a.savepointCommand(), a.checkpointCommand(),
 	} {
 		c.GroupID = groupJobs
 		root.AddCommand(c)
@@ -210,7 +212,7 @@ func (a *app) savepointCommand() *cobra.Command {
 		Long: "Take a savepoint below DIR; the job goes on. With --dispose PATH, delete a savepoint instead.",
 		Args: func(c *cobra.Command, args []string) error {
 			if n := len(args); dispose == "" && (n < 1 || n > 2) || dispose != "" && n > 0 {
-				return usageError{c.Name(), fmt.Errorf("want `weir savepoint JOB [DIR]` or `weir savepoint --dispose PATH`")}
+				return usageError{c.Name(), errors.New("want `weir savepoint JOB [DIR]` or `weir savepoint --dispose PATH`")}
 			}
 			return nil
 		},

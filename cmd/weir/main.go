@@ -42,7 +42,7 @@ func main() {
 // execute runs one command line.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer, interrupts <-chan os.Signal) int {
 	app := &app{out: stdout, err: stderr, interrupts: interrupts}
-	root := app.root()
+	root := app.root() //nolint:contextcheck // commands get the context when they run
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -112,13 +112,14 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.Name(), err} })
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.config, "config", "", "configuration file (default: weir.yaml in the working directory, if it is there)")
-	f.StringArrayVarP(&a.flags.settings, "define", "D", nil, "set an option: -D key=value; `weir config` lists them")
+	f.StringArrayVarP(&a.flags.settings, "define", "D", nil, "set an option: `key=value`; the config command lists them")
 	f.StringVarP(&a.flags.output, "output", "o", "text", "form of the output: text, or json for programs")
 	f.StringVarP(&a.flags.rest, "jobmanager-rest", "m", "", "host:port of the REST API (default: rest.address and rest.port)")
 	f.StringVar(&a.flags.dataDir, "data-dir", "", "directory of the cluster (default: data.dir)")
 	root.AddGroup(&cobra.Group{ID: groupJobs, Title: "Jobs:"}, &cobra.Group{ID: groupCluster, Title: "Clusters:"},
 		&cobra.Group{ID: groupTools, Title: "Tools:"})
 	a.addJobs(root)
+	a.addCluster(root)
 	a.addTools(root)
 	return root
 }

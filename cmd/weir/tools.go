@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -80,8 +81,11 @@ func (a *app) versionCommand() *cobra.Command {
 			v := buildVersion()
 			return a.print(v, func(w io.Writer) {
 				table(w, [][]string{
-					{"weir", v.Version}, {"commit", v.Commit}, {"built with", v.Go}, {"platform", v.Platform},
-					{"protocol", fmt.Sprintf("%d", v.Protocol)},
+					{"weir", v.Version},
+					{"commit", v.Commit},
+					{"built with", v.Go},
+					{"platform", v.Platform},
+					{"protocol", strconv.Itoa(v.Protocol)},
 				})
 			})
 		},

@@ -34,6 +34,7 @@ var layers = []layer{
 	{"internal/ttl", []string{"element", "internal/invariants"}},
 	{"internal/watermerge", []string{"element", "internal/invariants"}},
 	{"internal/arch", nil},
+	{"internal/spelling", nil},
 
 	// What flows, and what describes jobs. Nothing here knows that an engine exists.
 	{"element", []string{"internal/invariants"}},
@@ -68,7 +69,7 @@ var layers = []layer{
 		"internal/keys", "internal/invariants",
 	}},
 
-	{"internal/jobsettings", []string{"internal/graph", "internal/invariants"}},
+	{"internal/jobsettings", []string{"internal/graph", "internal/spelling", "internal/invariants"}},
 
 	// The API runs nothing: it makes graphs of operators.
 	{"stream", []string{
@@ -104,11 +105,15 @@ var layers = []layer{
 	{"internal/rpc/remote", []string{"internal/rpc", "internal/artifacts", "internal/invariants"}},
 	{"internal/artifacts", []string{"internal/invariants"}},
 	{"internal/process", []string{"internal/rpc", "internal/invariants"}},
-	{"internal/config", []string{"internal/invariants"}},
+	{"internal/config", []string{"internal/spelling", "internal/invariants"}},
 	{"internal/certs", nil},
 	{"internal/restclient", nil},
 	{"internal/metrics", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
+	{"internal/jobmanager/process", []string{
+		"internal/rpc", "internal/rpc/remote", "internal/process", "internal/artifacts", "internal/checkpoint", "internal/rest", "internal/metrics",
+		"internal/cluster", "internal/jobmanager", "internal/invariants",
+	}},
 	{"internal/jobmanager/dispatcher", []string{
 		"internal/rpc", "internal/process", "internal/artifacts", "internal/checkpoint", "internal/config",
 		"internal/rest", "internal/cluster/election", "internal/graph", "internal/jobsettings", "internal/metrics",
@@ -130,6 +135,8 @@ var layers = []layer{
 		"internal/rest", "internal/codec", "internal/keys", "internal/invariants",
 	}},
 
+	{"internal/cluster/local", []string{"internal/rpc", "internal/process", "internal/cluster", "internal/invariants"}},
+
 	{"internal/console", []string{"element", "internal/graph"}},
 
 	// What puts the parts together.
@@ -149,9 +156,9 @@ var layers = []layer{
 
 // private are folders that only the named importers reach, whatever their lines say.
 var private = map[string][]string{
-	"internal/cluster/kubernetes": {"cmd"},                                           // links client-go, which no job program shall carry
-	"internal/rpc/remote":         {"cmd", "test"},                                   // links gRPC
-	"internal/rest":               {"cmd", "test", "internal/jobmanager/dispatcher"}, // links an HTTP server
+	"internal/cluster/kubernetes": {"cmd"},                                                                          // links client-go, which no job program shall carry
+	"internal/rpc/remote":         {"cmd", "test", "internal/jobmanager/process"},                                   // links gRPC
+	"internal/rest":               {"cmd", "test", "internal/jobmanager/dispatcher", "internal/jobmanager/process"}, // links an HTTP server
 	"internal/metrics":            {"cmd", "test", "internal/rest", "internal/jobmanager/dispatcher", "internal/taskmanager/process"},
 	"internal/sim":                {"test"},
 }

@@ -3,11 +3,12 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weir-stream/weir/internal/spelling"
 )
 
 // hidden is what stands for secret values.
@@ -55,11 +56,13 @@ func (c *Config) Set(origin, key, text string) error {
 	return nil
 }
 
-// nearest is the known key with the least edit distance.
+// nearest is the known key that is most like another.
 func (c *Config) nearest(key string) string {
-	return slices.MinFunc(c.options, func(a, b Option) int {
-		return cmp.Compare(distance(key, a.Key), distance(key, b.Key))
-	}).Key
+	keys := make([]string, len(c.options))
+	for i, o := range c.options {
+		keys[i] = o.Key
+	}
+	return spelling.Nearest(key, keys)
 }
 
 // Environment takes the variables that are named for an option: WEIR_ and the key in capitals, with _ for each other
@@ -188,24 +191,4 @@ func (c *Config) Entries() []Entry {
 // compareKeys orders by the parts between dots.
 func compareKeys(a, b string) int {
 	return slices.Compare(strings.Split(a, "."), strings.Split(b, "."))
-}
-
-// distance is that of Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

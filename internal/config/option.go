@@ -57,6 +57,8 @@ type Option struct {
 	Secret bool
 	// OneOf are the values that are allowed, empty for all of the Kind.
 	OneOf []string
+	// Check, if not nil, says why a text is no value of the option.
+	Check func(text string) error
 }
 
 // check tells whether a text is a value of the option.
@@ -75,6 +77,9 @@ func (o *Option) check(text string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("want a %s, got %q", o.Kind, text)
+	}
+	if o.Check != nil {
+		return o.Check(text)
 	}
 	if len(o.OneOf) == 0 {
 		return nil

@@ -21,11 +21,22 @@ type Option struct {
 // Options lists all keys.
 func Options() []Option { return options() }
 
+// OfJobs lists the keys that mean something wherever a job runs.
+func OfJobs() []Option {
+	return slices.Concat(optionsOfJob(), optionsOfCheckpoints(), optionsOfRestart())
+}
+
+// Deprecated are older names of the key.
+func (o *Option) Deprecated() []string { return slices.Clone(o.deprecated) }
+
+// Check says why a text is no value of the option.
+func (o *Option) Check(value string) error { return o.read(&Settings{}, value) }
+
 // restartTypeKey picks the restart strategy that the other keys of it are for.
 const restartTypeKey = "restart-strategy.type"
 
 func options() []Option {
-	return slices.Concat(optionsOfJob(), optionsOfCheckpoints(), optionsOfRestart(), optionsOfCluster())
+	return append(OfJobs(), optionsOfCluster()...)
 }
 
 func optionsOfJob() []Option {

@@ -109,7 +109,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, v any) err
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // the answer was read, or does not count
 	if v == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
 		return err
@@ -142,7 +142,7 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body io.Read
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // the answer was read, or does not count
 	return nil, statusError(resp)
 }
 

@@ -24,10 +24,28 @@ type Submission struct {
 	Restore               string            `json:"savepointPath,omitempty"`
 	AllowNonRestoredState bool              `json:"allowNonRestoredState,omitempty"`
 	Settings              map[string]string `json:"flinkConfiguration,omitempty"`
+	// Name replaces the job's name for people, if not empty.
+	Name string `json:"jobName,omitempty"`
 	// Dir is the directory against which relative paths of the job resolve.
-	Dir string `json:"weirDir,omitempty"`
-	// Described is what the client found the program to describe: the cluster refuses to run anything else.
-	Described json.RawMessage `json:"weirDescription,omitempty"`
+	Dir string `json:"directory,omitempty"`
+	// Described is what the client found the program to describe, an encoded weirpb.JobDescription: the cluster refuses to
+	// run anything else.
+	Described []byte `json:"described,omitempty"`
+}
+
+// Program is an uploaded program.
+type Program struct {
+	ID     string `json:"id"`
+	SHA256 string `json:"sha256"`
+}
+
+// Programs lists the programs that were uploaded.
+func (c *Client) Programs(ctx context.Context) ([]Program, error) {
+	var answer struct {
+		Files []Program `json:"files"`
+	}
+	err := c.Get(ctx, "/jars", &answer)
+	return answer.Files, err
 }
 
 // Upload sends a program and returns its id.
@@ -49,7 +67,7 @@ func (c *Client) Upload(ctx context.Context, name string, program io.Reader) (st
 	if err != nil {
 		return "", fmt.Errorf("upload %s: %w", name, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // the answer was read, or does not count
 	var answer struct {
 		Filename string `json:"filename"`
 	}
@@ -75,4 +93,34 @@ func (c *Client) RunApplication(ctx context.Context, program string, s Submissio
 	}
 	err := c.Post(ctx, "/jars/"+url.PathEscape(program)+"/run-application", s, &answer)
 	return answer.ID, err
+}
+
+// Application is how an application is doing.
+type Application struct {
+	ID     string        `json:"id"`
+	Status string        `json:"status"`
+	Jobs   []JobOverview `json:"jobs"`
+	// Failure is why it failed before it had jobs.
+	Failure string `json:"-"`
+}
+
+// Application returns how an application is doing.
+func (c *Client) Application(ctx context.Context, id string) (*Application, error) {
+	a := &Application{}
+	at := "/applications/" + url.PathEscape(id)
+	if err := c.Get(ctx, at, a); err != nil || a.Status != "FAILED" {
+		return a, err
+	}
+	var exceptions struct {
+		History struct {
+			Entries []struct {
+				Stack string `json:"stacktrace"`
+			} `json:"entries"`
+		} `json:"exceptionHistory"`
+	}
+	err := c.Get(ctx, at+"/exceptions", &exceptions)
+	if len(exceptions.History.Entries) > 0 {
+		a.Failure = exceptions.History.Entries[0].Stack
+	}
+	return a, err
 }

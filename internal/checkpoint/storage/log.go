@@ -75,3 +75,12 @@ func (l Log) Prune(ctx context.Context, keep int64) error {
 	}
 	return l.objects.Remove(ctx, old...)
 }
+
+// Rewrite replaces record n, which its maker alone may do.
+func (l Log) Rewrite(ctx context.Context, n int64, v any) error {
+	b, err := encodeRecord(l.kind, v)
+	if err != nil {
+		return err
+	}
+	return l.objects.Put(ctx, l.name(n), b)
+}

@@ -21,13 +21,20 @@ const Name = "resourcemanager"
 type ResourceManager struct {
 	endpoint *rpc.Endpoint
 	core     *core.SlotManager
+	// known are the TaskManagers for those who look, waiting the requests to them that have no answer yet.
+	known    map[string]known
+	waiting  map[int64]chan *weirpb.WorkerReply
+	requests int64
 }
 
 var _ rpc.Handler = (*ResourceManager)(nil)
 
 // Start makes a ResourceManager that serves when it returns.
 func Start(c core.Config, network rpc.Network) (*ResourceManager, error) {
-	r := &ResourceManager{endpoint: rpc.NewEndpoint(Name, network), core: core.NewSlotManager(c, time.Now())}
+	r := &ResourceManager{
+		endpoint: rpc.NewEndpoint(Name, network), core: core.NewSlotManager(c, time.Now()),
+		known: map[string]known{}, waiting: map[int64]chan *weirpb.WorkerReply{},
+	}
 	if err := r.endpoint.Start(r); err != nil {
 		return nil, fmt.Errorf("start ResourceManager: %w", err)
 	}
@@ -45,13 +52,16 @@ func (r *ResourceManager) Workers(ctx context.Context) (w core.Workers, err erro
 
 // Receive implements rpc.Handler.
 func (r *ResourceManager) Receive(e *weirpb.Envelope) {
-	r.core.Receive(e, time.Now())
+	now := time.Now()
+	r.observe(e, now)
+	r.core.Receive(e, now)
 	r.perform()
 }
 
 // Tick implements rpc.Handler.
 func (r *ResourceManager) Tick(now time.Time) {
 	r.core.Tick(now)
+	r.forget()
 	r.perform()
 }
 

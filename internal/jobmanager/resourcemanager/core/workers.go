@@ -60,3 +60,6 @@ func (m *SlotManager) noteUse(now time.Time) {
 		}
 	}
 }
+
+// Knows tells whether a TaskManager is registered.
+func (m *SlotManager) Knows(id string) bool { return m.managers[id] != nil }

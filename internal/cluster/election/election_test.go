@@ -1,0 +1,136 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os/exec"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
+)
+
+func config(o storage.Objects, holder string) Config {
+	return Config{Objects: o, Self: Record{Holder: holder, RPC: holder + ":6123"}, Logger: slog.New(slog.DiscardHandler)}
+}
+
+func elect(t *testing.T, c Config) *Term {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	term, err := Elect(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return term
+}
+
+func TestOneLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := storage.Memory()
+		a := elect(t, config(o, "a"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := Elect(ctx, config(o, "b")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a second leads beside one that renews: %v", err)
+		}
+		r, err := Current(t.Context(), o)
+		if err != nil || r.Holder != "a" || r.Epoch != 1 || r.RPC != "a:6123" {
+			t.Errorf("current %+v, %v", r, err)
+		}
+		start := time.Now()
+		a.Resign(t.Context())
+		b := elect(t, config(o, "b"))
+		if waited := time.Since(start); b.Epoch() != 2 || waited > pollInterval {
+			t.Errorf("epoch %d after %v", b.Epoch(), waited)
+		}
+		b.Resign(t.Context())
+	})
+}
+
+// TestStoppedLeader: one that was stopped is replaced, and notices when it goes on.
+func TestStoppedLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := storage.Memory()
+		a := elect(t, config(o, "a"))
+		a.stop() // its renewals end, as those of a stopped process
+		a.wg.Wait()
+		start := time.Now()
+		b := elect(t, config(o, "b"))
+		if waited := time.Since(start); waited < time.Second || waited > 2*time.Second {
+			t.Errorf("b led after %v", waited)
+		}
+		run, stop := context.WithCancel(t.Context())
+		defer stop()
+		a.wg.Go(func() { a.renew(run) }) // it goes on
+		<-a.Done()
+		select {
+		case <-b.Done():
+			t.Error("the new leader is deposed")
+		default:
+		}
+		a.wg.Wait()
+		a.Resign(t.Context()) // says nothing any more
+		if r, err := Current(t.Context(), o); err != nil || r.Epoch != 2 || r.Resigned {
+			t.Errorf("current %+v, %v", r, err)
+		}
+		b.Resign(t.Context())
+	})
+}
+
+// TestCandidatesRace: each epoch has one holder.
+func TestCandidatesRace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := storage.Memory()
+		terms := make(chan *Term)
+		for range 5 {
+			go func() { // Owner: this test, which receives a term of each
+				term, err := Elect(t.Context(), config(o, "x"))
+				if err != nil {
+					t.Error(err)
+				}
+				terms <- term
+			}()
+		}
+		for want := int64(1); want <= 5; want++ {
+			term := <-terms
+			if term.Epoch() != want {
+				t.Errorf("epoch %d, want %d", term.Epoch(), want)
+			}
+			select {
+			case <-terms:
+				t.Error("two lead at once")
+			case <-time.After(time.Minute):
+			}
+			term.Resign(t.Context())
+		}
+	})
+}
+
+// TestDeadProcess: nobody waits for the lease of a process of this machine that has ended.
+func TestDeadProcess(t *testing.T) {
+	machine, _ := self()
+	if machine == "" {
+		t.Skip("this system does not tell boots apart")
+	}
+	c := exec.Command("true")
+	if err := c.Run(); err != nil {
+		t.Skip(err)
+	}
+	dead := Record{Epoch: 1, Machine: machine, Process: c.Process.Pid}
+	if !gone(dead, machine) {
+		t.Error("a process that has ended counts as alive")
+	}
+	_, dead.Process = self()
+	if gone(dead, machine) {
+		t.Error("this process counts as dead")
+	}
+	dead.Process, dead.Machine = c.Process.Pid, "another boot"
+	if gone(dead, machine) {
+		t.Error("a process of another machine counts as dead")
+	}
+}
