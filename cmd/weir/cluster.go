@@ -37,7 +37,7 @@ func (a *app) linger() {
 func (a *app) addCluster(root *cobra.Command) {
 	c := &cobra.Command{Use: "cluster", Short: "Start and end a cluster on this machine"}
 	c.AddCommand(a.upCommand(), a.downCommand())
-	for _, c := range []*cobra.Command{c, a.taskManagersCommand(), a.jobManagerCommand()} {
+	for _, c := range []*cobra.Command{c, a.taskManagersCommand(), a.jobManagerCommand(), a.taskManagerCommand()} {
 		c.GroupID = groupCluster
 		root.AddCommand(c)
 	}
