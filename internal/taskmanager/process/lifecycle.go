@@ -78,7 +78,7 @@ func (x *executor) launch(number, slots int) (*child.Process, error) {
 		Fingerprint: x.setup.GetSpec().GetExecutor().GetFingerprint(),
 	}
 	p, _, err := child.StartRole(x.ctx, child.Config{
-		Path: path, Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),
+		Path: path, Args: spec.GetArguments(), Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),
 		MemoryBytes: memory, Cgroups: x.worker.cgroups, Receive: x.receive, Logger: x.logger,
 	}, spec, x.worker.config.StartTimeout)
 	if err != nil {
