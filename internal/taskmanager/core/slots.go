@@ -202,7 +202,9 @@ func (s *Slots) Heartbeat(e *weirpb.Envelope, now time.Time) {
 		switch {
 		case slices.Contains(h.GetAllocations(), slot.Allocation):
 			s.accept(slot, e, now)
-		case slot.State == Active && s.newer(slot, e) && !h.GetReconciling():
+		case h.GetReconciling():
+			slot.since = now // it lives, and is about to find out which slots are its own
+		case slot.State == Active && s.newer(slot, e):
 			s.free(slot)
 		}
 	}
