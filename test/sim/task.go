@@ -77,6 +77,7 @@ type task struct {
 	index          int
 	attempt        int64
 	dead, running  bool
+	finished       bool
 	ledger         *splits.Ledger // of sources
 	aligner        *alignment.Aligner
 	in             []*channel
@@ -103,7 +104,7 @@ func (t *taskManager) start(a executorcore.Start) {
 	t.s.checkStart(k)
 	t.tasks[k.attempt] = k
 	t.s.tasks = append(t.s.tasks, k)
-	k.wire(d)
+	k.wire(a.Deploy, d)
 	t.s.w.after(t.s.w.delay(20*time.Millisecond), func() {
 		if k.dead {
 			return
@@ -115,7 +116,7 @@ func (t *taskManager) start(a executorcore.Start) {
 			}
 		}
 		k.running = true
-		t.s.ran[[2]int{k.vertex.Index, k.index}] = true
+		t.s.noteWhole()
 		t.s.w.trace("%s: attempt %x of %s runs with %v", t.id, k.attempt, k.vertex.Name, k.state)
 		k.report(func() {
 			t.executor.Changed(k.attempt, weirpb.TaskState_TASK_STATE_RUNNING, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
@@ -125,7 +126,7 @@ func (t *taskManager) start(a executorcore.Start) {
 }
 
 // wire connects the channels.
-func (k *task) wire(d *weirpb.TaskDescriptor) {
+func (k *task) wire(deploy *weirpb.DeployTasks, d *weirpb.TaskDescriptor) {
 	for _, n := range k.vertex.Nodes {
 		k.counting = k.counting || n.UID == "count"
 		k.sink = k.sink || n.Sink != nil
@@ -133,9 +134,13 @@ func (k *task) wire(d *weirpb.TaskDescriptor) {
 	if k.vertex.Source() != nil {
 		k.ledger = splits.New(d.GetReaderNumber())
 	}
-	k.aligner = alignment.New(len(d.GetInputs()))
-	for _, in := range d.GetInputs() {
-		c := k.s.channel(channelID{in.GetProducerAttempt(), int(in.GetEdge()), int(in.GetSubpartition())})
+	inputs, err := executorcore.Inputs(deploy, k.vertex, k.index)
+	if err != nil {
+		k.s.w.fail("inputs: %v", err)
+	}
+	k.aligner = alignment.New(len(inputs))
+	for _, in := range inputs {
+		c := k.s.channel(channelID{in.Attempt, in.Edge, in.Subpartition})
 		c.consumer = k
 		k.in = append(k.in, c)
 	}
@@ -378,7 +383,7 @@ func (k *task) end(state weirpb.TaskState, text string) {
 	k.report(func() { tm.executor.Changed(k.attempt, state, text, kind) })
 	delete(tm.tasks, k.attempt)
 	if finished {
-		k.dead = true
+		k.dead, k.finished = true, true
 		return
 	}
 	k.die(errLost)

@@ -1272,7 +1272,12 @@ type DeployTasks struct {
 	Restore       []byte            `protobuf:"bytes,5,opt,name=restore,proto3" json:"restore,omitempty"`
 	Tasks         []*TaskDescriptor `protobuf:"bytes,6,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// restored is the id of that checkpoint; zero on a fresh start and for one of another run.
-	Restored      int64 `protobuf:"varint,7,opt,name=restored,proto3" json:"restored,omitempty"`
+	Restored int64 `protobuf:"varint,7,opt,name=restored,proto3" json:"restored,omitempty"`
+	// edges are the in edges of the vertices of these tasks, and addresses those of the exchanges that they name by index.
+	Edges     []*EdgeProducers `protobuf:"bytes,8,rep,name=edges,proto3" json:"edges,omitempty"`
+	Addresses []string         `protobuf:"bytes,9,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// process is the executor process that is meant, as its reports name it: one that was started since drops the message.
+	Process       string `protobuf:"bytes,10,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1356,6 +1361,160 @@ func (x *DeployTasks) GetRestored() int64 {
 	return 0
 }
 
+func (x *DeployTasks) GetEdges() []*EdgeProducers {
+	if x != nil {
+		return x.Edges
+	}
+	return nil
+}
+
+func (x *DeployTasks) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *DeployTasks) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+// EdgeProducers says which attempts produce the records of an edge, once for all its consumers: which of them feed a consumer,
+// and by which of their channels, follows from the graph.
+type EdgeProducers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// vertex consumes; input is the place among its in edges.
+	Vertex int32 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Input  int32 `protobuf:"varint,2,opt,name=input,proto3" json:"input,omitempty"`
+	// producers are in the order of their subtasks.
+	Producers     []*ProducerRange `protobuf:"bytes,3,rep,name=producers,proto3" json:"producers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EdgeProducers) Reset() {
+	*x = EdgeProducers{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EdgeProducers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EdgeProducers) ProtoMessage() {}
+
+func (x *EdgeProducers) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EdgeProducers.ProtoReflect.Descriptor instead.
+func (*EdgeProducers) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EdgeProducers) GetVertex() int32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *EdgeProducers) GetInput() int32 {
+	if x != nil {
+		return x.Input
+	}
+	return 0
+}
+
+func (x *EdgeProducers) GetProducers() []*ProducerRange {
+	if x != nil {
+		return x.Producers
+	}
+	return nil
+}
+
+// ProducerRange is a run of subtasks whose attempts are a run, too, and which are reached by one address.
+type ProducerRange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         int32                  `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Count         int32                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	FirstAttempt  int64                  `protobuf:"varint,3,opt,name=first_attempt,json=firstAttempt,proto3" json:"first_attempt,omitempty"`
+	Address       int32                  `protobuf:"varint,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProducerRange) Reset() {
+	*x = ProducerRange{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProducerRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProducerRange) ProtoMessage() {}
+
+func (x *ProducerRange) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProducerRange.ProtoReflect.Descriptor instead.
+func (*ProducerRange) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProducerRange) GetFirst() int32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ProducerRange) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ProducerRange) GetFirstAttempt() int64 {
+	if x != nil {
+		return x.FirstAttempt
+	}
+	return 0
+}
+
+func (x *ProducerRange) GetAddress() int32 {
+	if x != nil {
+		return x.Address
+	}
+	return 0
+}
+
 // TaskDescriptor is small: the program is there already.
 type TaskDescriptor struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1365,8 +1524,6 @@ type TaskDescriptor struct {
 	AllocationId   string                 `protobuf:"bytes,4,opt,name=allocation_id,json=allocationId,proto3" json:"allocation_id,omitempty"`
 	Parallelism    int32                  `protobuf:"varint,5,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
 	MaxParallelism int32                  `protobuf:"varint,6,opt,name=max_parallelism,json=maxParallelism,proto3" json:"max_parallelism,omitempty"`
-	// inputs are the channels in the order of the vertex's in edges and, within an edge, of its producers.
-	Inputs []*InputChannel `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty"`
 	// reader_number is the number of the last split assignment that the restored state contains; the next is one more.
 	ReaderNumber int64 `protobuf:"varint,8,opt,name=reader_number,json=readerNumber,proto3" json:"reader_number,omitempty"`
 	// deployment numbers the deployments of regions: the tasks of a region that were deployed together have it in common,
@@ -1378,7 +1535,7 @@ type TaskDescriptor struct {
 
 func (x *TaskDescriptor) Reset() {
 	*x = TaskDescriptor{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1547,7 @@ func (x *TaskDescriptor) String() string {
 func (*TaskDescriptor) ProtoMessage() {}
 
 func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1560,7 @@ func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskDescriptor.ProtoReflect.Descriptor instead.
 func (*TaskDescriptor) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TaskDescriptor) GetVertex() int32 {
@@ -1448,13 +1605,6 @@ func (x *TaskDescriptor) GetMaxParallelism() int32 {
 	return 0
 }
 
-func (x *TaskDescriptor) GetInputs() []*InputChannel {
-	if x != nil {
-		return x.Inputs
-	}
-	return nil
-}
-
 func (x *TaskDescriptor) GetReaderNumber() int64 {
 	if x != nil {
 		return x.ReaderNumber
@@ -1469,74 +1619,6 @@ func (x *TaskDescriptor) GetDeployment() int64 {
 	return 0
 }
 
-type InputChannel struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	ProducerAttempt int64                  `protobuf:"varint,1,opt,name=producer_attempt,json=producerAttempt,proto3" json:"producer_attempt,omitempty"`
-	Edge            int32                  `protobuf:"varint,2,opt,name=edge,proto3" json:"edge,omitempty"`
-	Subpartition    int32                  `protobuf:"varint,3,opt,name=subpartition,proto3" json:"subpartition,omitempty"`
-	Address         string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
-}
-
-func (x *InputChannel) Reset() {
-	*x = InputChannel{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InputChannel) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InputChannel) ProtoMessage() {}
-
-func (x *InputChannel) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InputChannel.ProtoReflect.Descriptor instead.
-func (*InputChannel) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *InputChannel) GetProducerAttempt() int64 {
-	if x != nil {
-		return x.ProducerAttempt
-	}
-	return 0
-}
-
-func (x *InputChannel) GetEdge() int32 {
-	if x != nil {
-		return x.Edge
-	}
-	return 0
-}
-
-func (x *InputChannel) GetSubpartition() int32 {
-	if x != nil {
-		return x.Subpartition
-	}
-	return 0
-}
-
-func (x *InputChannel) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
 type CancelTasks struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempts      []int64                `protobuf:"varint,1,rep,packed,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1546,7 +1628,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1640,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1653,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelTasks) GetAttempts() []int64 {
@@ -1592,7 +1674,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1686,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1699,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TaskStateChanged) GetStatus() *TaskStatus {
@@ -1658,7 +1740,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1752,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1765,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskStatus) GetAttempt() int64 {
@@ -1815,7 +1897,7 @@ type ReaderLog struct {
 
 func (x *ReaderLog) Reset() {
 	*x = ReaderLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +1909,7 @@ func (x *ReaderLog) String() string {
 func (*ReaderLog) ProtoMessage() {}
 
 func (x *ReaderLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +1922,7 @@ func (x *ReaderLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderLog.ProtoReflect.Descriptor instead.
 func (*ReaderLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReaderLog) GetAfter() int64 {
@@ -1883,7 +1965,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +1977,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +1990,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Superseded) GetSubtask() int32 {
@@ -1947,7 +2029,7 @@ type ExecutorReport struct {
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2041,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2054,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -2049,7 +2131,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2143,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2156,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -2143,7 +2225,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2237,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2250,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2196,7 +2278,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2290,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2303,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2256,7 +2338,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2350,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2363,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2309,7 +2391,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2403,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2416,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2366,7 +2448,7 @@ type AssignSplits struct {
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2460,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2473,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2442,7 +2524,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2536,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2549,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2503,7 +2585,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2597,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2610,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2560,7 +2642,7 @@ type CheckpointOutcome struct {
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2654,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2667,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2638,7 +2720,7 @@ type JobMasterHeartbeat struct {
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2732,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2745,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2720,7 +2802,7 @@ type PeerLost struct {
 
 func (x *PeerLost) Reset() {
 	*x = PeerLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +2814,7 @@ func (x *PeerLost) String() string {
 func (*PeerLost) ProtoMessage() {}
 
 func (x *PeerLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +2827,7 @@ func (x *PeerLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
 func (*PeerLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PeerLost) GetNames() []string {
@@ -2778,7 +2860,7 @@ type ExecutorLost struct {
 
 func (x *ExecutorLost) Reset() {
 	*x = ExecutorLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2872,7 @@ func (x *ExecutorLost) String() string {
 func (*ExecutorLost) ProtoMessage() {}
 
 func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2885,7 @@ func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
 func (*ExecutorLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutorLost) GetTaskManager() string {
@@ -2853,7 +2935,7 @@ type ExecutorSlots struct {
 
 func (x *ExecutorSlots) Reset() {
 	*x = ExecutorSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +2947,7 @@ func (x *ExecutorSlots) String() string {
 func (*ExecutorSlots) ProtoMessage() {}
 
 func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +2960,7 @@ func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
 func (*ExecutorSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecutorSlots) GetAllocations() []string {
@@ -2906,7 +2988,7 @@ type JobSetupRequest struct {
 
 func (x *JobSetupRequest) Reset() {
 	*x = JobSetupRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +3000,7 @@ func (x *JobSetupRequest) String() string {
 func (*JobSetupRequest) ProtoMessage() {}
 
 func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3013,7 @@ func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
 func (*JobSetupRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JobSetupRequest) GetJobId() string {
@@ -2956,7 +3038,7 @@ type JobSetup struct {
 
 func (x *JobSetup) Reset() {
 	*x = JobSetup{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3050,7 @@ func (x *JobSetup) String() string {
 func (*JobSetup) ProtoMessage() {}
 
 func (x *JobSetup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3063,7 @@ func (x *JobSetup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
 func (*JobSetup) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JobSetup) GetJobId() string {
@@ -3030,7 +3112,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3042,7 +3124,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3055,7 +3137,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -3145,7 +3227,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3157,7 +3239,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3170,7 +3252,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -3185,7 +3267,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3279,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3292,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadLog) GetName() string {
@@ -3242,7 +3324,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3336,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3349,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 type Drain struct {
@@ -3278,7 +3360,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3372,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3385,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 type WorkerReply struct {
@@ -3323,7 +3405,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3417,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3430,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3411,7 +3493,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3423,7 +3505,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3436,7 +3518,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LogFile) GetName() string {
@@ -3478,7 +3560,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3490,7 +3572,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3503,7 +3585,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3608,7 +3690,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3702,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3715,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3650,7 +3732,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3744,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3757,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3715,7 +3797,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3727,7 +3809,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3740,7 +3822,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3758,7 +3840,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +3852,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +3865,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 type DescribeJob struct {
@@ -3794,7 +3876,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3806,7 +3888,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3819,7 +3901,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3837,7 +3919,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3849,7 +3931,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3862,7 +3944,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -3925,7 +4007,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3937,7 +4019,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3950,7 +4032,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -4045,7 +4127,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4139,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4152,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JobResult) GetState() string {
@@ -4199,7 +4281,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vAnswerSlots\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\baccepted\x18\x02 \x03(\tR\baccepted\x12\x1a\n" +
-	"\breturned\x18\x03 \x03(\tR\breturned\"\xf9\x01\n" +
+	"\breturned\x18\x03 \x03(\tR\breturned\"\xe0\x02\n" +
 	"\vDeployTasks\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x19\n" +
 	"\bjob_name\x18\x02 \x01(\tR\ajobName\x12 \n" +
@@ -4207,24 +4289,31 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x0echeckpoint_dir\x18\x04 \x01(\tR\rcheckpointDir\x12\x18\n" +
 	"\arestore\x18\x05 \x01(\fR\arestore\x12.\n" +
 	"\x05tasks\x18\x06 \x03(\v2\x18.weir.rpc.TaskDescriptorR\x05tasks\x12\x1a\n" +
-	"\brestored\x18\a \x01(\x03R\brestored\"\xc1\x02\n" +
+	"\brestored\x18\a \x01(\x03R\brestored\x12-\n" +
+	"\x05edges\x18\b \x03(\v2\x17.weir.rpc.EdgeProducersR\x05edges\x12\x1c\n" +
+	"\taddresses\x18\t \x03(\tR\taddresses\x12\x18\n" +
+	"\aprocess\x18\n" +
+	" \x01(\tR\aprocess\"t\n" +
+	"\rEdgeProducers\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x14\n" +
+	"\x05input\x18\x02 \x01(\x05R\x05input\x125\n" +
+	"\tproducers\x18\x03 \x03(\v2\x17.weir.rpc.ProducerRangeR\tproducers\"z\n" +
+	"\rProducerRange\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x05R\x05first\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12#\n" +
+	"\rfirst_attempt\x18\x03 \x01(\x03R\ffirstAttempt\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\x05R\aaddress\"\x97\x02\n" +
 	"\x0eTaskDescriptor\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\x05R\asubtask\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\x03R\aattempt\x12#\n" +
 	"\rallocation_id\x18\x04 \x01(\tR\fallocationId\x12 \n" +
 	"\vparallelism\x18\x05 \x01(\x05R\vparallelism\x12'\n" +
-	"\x0fmax_parallelism\x18\x06 \x01(\x05R\x0emaxParallelism\x12.\n" +
-	"\x06inputs\x18\a \x03(\v2\x16.weir.rpc.InputChannelR\x06inputs\x12#\n" +
+	"\x0fmax_parallelism\x18\x06 \x01(\x05R\x0emaxParallelism\x12#\n" +
 	"\rreader_number\x18\b \x01(\x03R\freaderNumber\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\t \x01(\x03R\n" +
-	"deployment\"\x8b\x01\n" +
-	"\fInputChannel\x12)\n" +
-	"\x10producer_attempt\x18\x01 \x01(\x03R\x0fproducerAttempt\x12\x12\n" +
-	"\x04edge\x18\x02 \x01(\x05R\x04edge\x12\"\n" +
-	"\fsubpartition\x18\x03 \x01(\x05R\fsubpartition\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\")\n" +
+	"deploymentJ\x04\b\a\x10\b\")\n" +
 	"\vCancelTasks\x12\x1a\n" +
 	"\battempts\x18\x01 \x03(\x03R\battempts\"@\n" +
 	"\x10TaskStateChanged\x12,\n" +
@@ -4454,7 +4543,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4467,51 +4556,52 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*OfferSlots)(nil),            // 8: weir.rpc.OfferSlots
 	(*AnswerSlots)(nil),           // 9: weir.rpc.AnswerSlots
 	(*DeployTasks)(nil),           // 10: weir.rpc.DeployTasks
-	(*TaskDescriptor)(nil),        // 11: weir.rpc.TaskDescriptor
-	(*InputChannel)(nil),          // 12: weir.rpc.InputChannel
-	(*CancelTasks)(nil),           // 13: weir.rpc.CancelTasks
-	(*TaskStateChanged)(nil),      // 14: weir.rpc.TaskStateChanged
-	(*TaskStatus)(nil),            // 15: weir.rpc.TaskStatus
-	(*ReaderLog)(nil),             // 16: weir.rpc.ReaderLog
-	(*Superseded)(nil),            // 17: weir.rpc.Superseded
-	(*ExecutorReport)(nil),        // 18: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 19: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 20: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 21: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 22: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 23: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 24: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 25: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 26: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 27: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 28: weir.rpc.JobMasterHeartbeat
-	(*PeerLost)(nil),              // 29: weir.rpc.PeerLost
-	(*ExecutorLost)(nil),          // 30: weir.rpc.ExecutorLost
-	(*ExecutorSlots)(nil),         // 31: weir.rpc.ExecutorSlots
-	(*JobSetupRequest)(nil),       // 32: weir.rpc.JobSetupRequest
-	(*JobSetup)(nil),              // 33: weir.rpc.JobSetup
-	(*WorkerRequest)(nil),         // 34: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 35: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 36: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 37: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 38: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 39: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 40: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 41: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 42: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 43: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 44: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 45: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 46: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 47: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 48: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 49: weir.rpc.JobResult
-	nil,                           // 50: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 51: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 52: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 53: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 54: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 55: weir.rpc.JobDetail
+	(*EdgeProducers)(nil),         // 11: weir.rpc.EdgeProducers
+	(*ProducerRange)(nil),         // 12: weir.rpc.ProducerRange
+	(*TaskDescriptor)(nil),        // 13: weir.rpc.TaskDescriptor
+	(*CancelTasks)(nil),           // 14: weir.rpc.CancelTasks
+	(*TaskStateChanged)(nil),      // 15: weir.rpc.TaskStateChanged
+	(*TaskStatus)(nil),            // 16: weir.rpc.TaskStatus
+	(*ReaderLog)(nil),             // 17: weir.rpc.ReaderLog
+	(*Superseded)(nil),            // 18: weir.rpc.Superseded
+	(*ExecutorReport)(nil),        // 19: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 20: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 21: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 22: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 23: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 24: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 25: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 26: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 27: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 28: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 29: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 30: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 31: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 32: weir.rpc.ExecutorSlots
+	(*JobSetupRequest)(nil),       // 33: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 34: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 35: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 36: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 37: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 38: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 39: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 40: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 41: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 42: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 43: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 44: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 45: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 46: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 47: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 48: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 49: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 50: weir.rpc.JobResult
+	nil,                           // 51: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 52: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 53: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 54: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 55: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 56: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
@@ -4519,68 +4609,69 @@ var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
 	7,  // 3: weir.rpc.Envelope.needs_status:type_name -> weir.rpc.NeedsStatus
 	8,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	18, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
-	14, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	19, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	22, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	23, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	19, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	15, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
+	20, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	22, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	23, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	24, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
 	9,  // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
 	10, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
-	13, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	25, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	27, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	24, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	28, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	29, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
-	30, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
-	31, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	34, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	39, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	32, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
-	33, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
-	41, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	47, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	48, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	14, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
+	26, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	28, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	25, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	29, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	30, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	31, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	32, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	35, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	40, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	33, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	34, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	42, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	48, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	49, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
 	3,  // 28: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	50, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	51, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
 	5,  // 30: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
 	5,  // 31: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
-	11, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
-	12, // 33: weir.rpc.TaskDescriptor.inputs:type_name -> weir.rpc.InputChannel
-	15, // 34: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 35: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	52, // 36: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	53, // 37: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	16, // 38: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
-	24, // 39: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
-	17, // 40: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
-	15, // 41: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	19, // 42: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	20, // 43: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	17, // 44: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
-	26, // 45: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	27, // 46: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	52, // 47: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	54, // 48: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	35, // 49: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	36, // 50: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	37, // 51: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	38, // 52: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	40, // 53: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	42, // 54: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	43, // 55: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	44, // 56: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	45, // 57: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	46, // 58: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	55, // 59: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	51, // 60: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	49, // 61: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	13, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
+	11, // 33: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
+	12, // 34: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
+	16, // 35: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 36: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	53, // 37: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	54, // 38: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	17, // 39: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	25, // 40: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	18, // 41: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	16, // 42: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	20, // 43: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	21, // 44: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	18, // 45: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	27, // 46: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	28, // 47: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	53, // 48: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	55, // 49: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	36, // 50: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	37, // 51: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	38, // 52: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	39, // 53: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	41, // 54: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	43, // 55: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	44, // 56: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	45, // 57: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	46, // 58: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	47, // 59: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	56, // 60: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	52, // 61: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	50, // 62: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4620,13 +4711,13 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[33].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[34].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[40].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[41].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4639,7 +4730,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

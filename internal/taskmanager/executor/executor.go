@@ -221,11 +221,16 @@ func (x *Executor) taskConfig(s core.Start) (*task.Config, error) {
 		Logger:       x.config.Logger.With("vertex", v.Name, "subtask", s.Task.GetSubtask(), "attempt", s.Task.GetAttempt()),
 		ReaderNumber: s.Task.GetReaderNumber(), BufferTimeout: x.config.BufferTimeout, RowsMax: x.config.RowsMax,
 	}
-	for _, in := range s.Task.GetInputs() {
-		c.Inputs = append(c.Inputs, task.InputChannel{
-			Producer:     exchange.PartitionID{Attempt: in.GetProducerAttempt(), Edge: int(in.GetEdge())},
-			Subpartition: int(in.GetSubpartition()), Address: in.GetAddress(),
-		})
+	inputs, err := core.Inputs(s.Deploy, v, c.Subtask)
+	if err != nil {
+		return nil, err
+	}
+	c.Inputs = make([]task.InputChannel, len(inputs))
+	for i, in := range inputs {
+		c.Inputs[i] = task.InputChannel{
+			Producer:     exchange.PartitionID{Attempt: in.Attempt, Edge: in.Edge},
+			Subpartition: in.Subpartition, Address: in.Address,
+		}
 	}
 	return c, nil
 }

@@ -168,7 +168,7 @@ func (a *adoption) execution(s subtask, now time.Time) *execution {
 	c := a.found[s.vertex][s.index]
 	e := &execution{
 		vertex: s.vertex, subtask: s.index, attempt: c.status.GetAttempt(), state: c.state(), since: now,
-		allocation: c.status.GetAllocationId(), taskManager: c.taskManager, seen: true, shown: c.sequence, deployedAt: now,
+		allocation: c.status.GetAllocationId(), taskManager: c.taskManager, process: c.process, seen: true, shown: c.sequence, deployedAt: now,
 		inputsEnded: c.status.GetInputsEnded(), metrics: c.status.GetMetrics(),
 		ready: c.status.GetReady(), forwarded: c.status.GetReady(),
 	}

@@ -70,8 +70,8 @@ type execution struct {
 	since  time.Time
 	// entered is when the attempt entered each state, zero where it has not.
 	entered [Failed + 1]time.Time
-	// allocation and taskManager are set from SCHEDULED on.
-	allocation, taskManager string
+	// allocation and taskManager are set from SCHEDULED on, and process, that of the executor, where it has one.
+	allocation, taskManager, process string
 	// endpoint is where the exchange of its executor was reached when it was deployed.
 	endpoint string
 	// seen tells that a message has shown the attempt, shown is the sequence of the last: a later report without it means

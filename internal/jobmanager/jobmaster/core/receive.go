@@ -70,7 +70,7 @@ func (m *Master) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 	}
 	tm, _ := m.slots.heard(o.GetTaskManager(), o.GetIncarnation(), o.GetDataAddress(), now)
 	if m.reconcile != nil {
-		m.reconcile.offered(o, sequence)
+		m.reconcile.offered(o, sequence, now)
 		m.sendHeartbeat(tm) // its executor learns who leads, and answers
 		return
 	}
@@ -155,9 +155,10 @@ func (m *Master) reported(r *weirpb.ExecutorReport, envelope *weirpb.Envelope, n
 	tm.heard, tm.reported, tm.ended = now, sequence, endedIn(r.GetTasks())
 	if a := r.GetDataAddress(); a != "" {
 		tm.reached = a
+		m.process(tm, r.GetProcess(), now)
 	}
 	if m.reconcile != nil {
-		m.reconcile.reported(r, sequence)
+		m.reconcile.reported(r, sequence, now)
 		return
 	}
 	shown := make(map[int64]bool, len(r.GetTasks()))
@@ -190,6 +191,19 @@ func (m *Master) reporting(tm *manager, from stream) {
 		}
 	}
 	tm.stream, tm.reported = from, 0
+}
+
+// process takes which process the executor is. What was deployed to the one before is lost, shown or not, and must not come to
+// this one: an attempt runs once.
+func (m *Master) process(tm *manager, process string, now time.Time) {
+	tm.process = process
+	var lost []*execution
+	for _, e := range m.graph.on(tm.id) {
+		if e.deployed() && e.process != process {
+			lost = append(lost, e)
+		}
+	}
+	m.failTogether(lost, Failure{TaskManager: tm.id, Text: "the executor was started anew", Kind: World}, now)
 }
 
 // findUnknown takes that a report does not show attempts which were shown before.

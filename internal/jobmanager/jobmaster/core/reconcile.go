@@ -30,6 +30,8 @@ type reconciliation struct {
 type knownSlot struct {
 	taskManager string
 	sequence    int64
+	// at is when the TaskManager said last that it has the slot.
+	at time.Time
 }
 
 type knownReport struct {
@@ -42,25 +44,26 @@ func newReconciliation(deadline time.Time) *reconciliation {
 }
 
 // offered takes the slots of an offer, and those that the job holds already.
-func (c *reconciliation) offered(o *weirpb.OfferSlots, sequence int64) {
+func (c *reconciliation) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
 	has := slices.Clone(o.GetHeld())
 	for _, a := range o.GetAllocations() {
 		has = append(has, a.GetAllocationId())
 	}
-	c.has(o.GetTaskManager(), has, sequence)
+	c.has(o.GetTaskManager(), has, sequence, now)
+	maps.DeleteFunc(c.slots, func(id string, s knownSlot) bool {
+		return s.taskManager == o.GetTaskManager() && s.sequence < sequence && !slices.Contains(has, id)
+	})
 }
 
-func (c *reconciliation) has(taskManager string, allocations []string, sequence int64) {
+func (c *reconciliation) has(taskManager string, allocations []string, sequence int64, now time.Time) {
 	for _, id := range allocations {
-		if s, ok := c.slots[id]; !ok || s.sequence < sequence {
-			c.slots[id] = knownSlot{taskManager, sequence}
-		}
+		c.slots[id] = knownSlot{taskManager, max(sequence, c.slots[id].sequence), now}
 	}
 }
 
 // reported takes all that an executor knows.
-func (c *reconciliation) reported(r *weirpb.ExecutorReport, sequence int64) {
-	c.has(r.GetTaskManager(), r.GetAllocations(), 0) // the count of messages is another where the executor is a process
+func (c *reconciliation) reported(r *weirpb.ExecutorReport, sequence int64, now time.Time) {
+	c.has(r.GetTaskManager(), r.GetAllocations(), 0, now) // the executor's count of messages may be another
 	c.reports[r.GetTaskManager()] = knownReport{r, sequence}
 	c.news = true
 }
@@ -129,6 +132,7 @@ type candidate struct {
 	taskManager string
 	sequence    int64
 	fingerprint uint64
+	process     string
 }
 
 // state is that of the candidate; Created where there is none.
@@ -155,12 +159,15 @@ func (c *reconciliation) candidates(g *executionGraph) [][]*candidate {
 				continue
 			}
 			if old := found[v][k]; old == nil || old.status.GetAttempt() < s.GetAttempt() {
-				found[v][k] = &candidate{s, id, r.sequence, r.GetFingerprint()}
+				found[v][k] = &candidate{s, id, r.sequence, r.GetFingerprint(), r.GetProcess()}
 			}
 		}
 	}
 	return found
 }
+
+// freshHeartbeats is for how many heartbeats an offer counts that is not repeated.
+const freshHeartbeats = 3
 
 // giveUpReconcile ends the reconciliation without adopting anything: something failed that all must start again for.
 func (m *Master) giveUpReconcile() {
@@ -170,7 +177,7 @@ func (m *Master) giveUpReconcile() {
 }
 
 // endReconcile gives the seats that are free to the slots that are left, returns the others, and lets the TaskManagers know
-// what is wanted: the rest is canceled.
+// what is wanted: the rest is canceled. An offer that was not repeated lately was taken back, or is made again.
 func (m *Master) endReconcile() {
 	c := m.reconcile
 	m.reconcile = nil
@@ -178,7 +185,7 @@ func (m *Master) endReconcile() {
 	for _, id := range slices.Sorted(maps.Keys(c.slots)) {
 		s := c.slots[id]
 		tm := m.slots.managers[s.taskManager]
-		if tm == nil {
+		if tm == nil || m.slots.held[id] == nil && m.advanced.Sub(s.at) >= freshHeartbeats*m.config.Heartbeat {
 			continue
 		}
 		a := answers[tm.id]

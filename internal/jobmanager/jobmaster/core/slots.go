@@ -12,6 +12,8 @@ import (
 type slotPool struct {
 	// seats are allocation ids, empty while the seat has no slot.
 	seats []string
+	// free is at or before the first seat without a slot.
+	free int
 	// held is by allocation id. Invariant: the held slots are exactly those of the seats.
 	held map[string]*heldSlot
 	// managers are the TaskManagers that were heard of lately, by id; order lists them by name.
@@ -31,8 +33,9 @@ type manager struct {
 	id, incarnation string
 	// offered is the address of its exchange as the offer told it; reached that as its executor did, which counts more:
 	// an executor that is started anew has another.
-	offered, reached string
-	heard            time.Time
+	// process names that executor, where it is a process of its own.
+	offered, reached, process string
+	heard                     time.Time
 	// stream is the sender of the last report, and reported the sequence number of that: older ones are of the past.
 	stream   stream
 	reported int64
@@ -52,13 +55,21 @@ func (p *slotPool) offer(allocation, taskManager string, sequence int64) bool {
 	if h := p.held[allocation]; h != nil {
 		return h.taskManager == taskManager
 	}
-	for k, id := range p.seats {
-		if id == "" {
-			p.seat(k, allocation, taskManager, sequence)
-			return true
-		}
+	if len(p.held) == len(p.seats) {
+		return false
 	}
-	return false
+	for p.seats[p.free] != "" { // at or behind it is a free one
+		p.free++
+	}
+	p.seat(p.free, allocation, taskManager, sequence)
+	return true
+}
+
+// leave takes the slot from a seat.
+func (p *slotPool) leave(seat int) {
+	delete(p.held, p.seats[seat])
+	p.seats[seat] = ""
+	p.free = min(p.free, seat)
 }
 
 // seat gives a slot a seat that is free.
@@ -114,8 +125,7 @@ func (p *slotPool) address(id string) string {
 func (p *slotPool) drop(id string) {
 	for k, allocation := range p.seats {
 		if h := p.held[allocation]; h != nil && h.taskManager == id {
-			delete(p.held, allocation)
-			p.seats[k] = ""
+			p.leave(k)
 		}
 	}
 	if p.managers[id] != nil {
@@ -131,8 +141,7 @@ func (p *slotPool) gone(taskManager string, has []string, sequence int64) []stri
 	for _, id := range p.of(taskManager) {
 		if h := p.held[id]; h.offered < sequence && !slices.Contains(has, id) {
 			ids = append(ids, id)
-			delete(p.held, id)
-			p.seats[h.seat] = ""
+			p.leave(h.seat)
 		}
 	}
 	return ids

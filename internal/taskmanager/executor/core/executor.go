@@ -201,7 +201,7 @@ func (x *Executor) trigger(t *weirpb.TriggeredTask, c *weirpb.TriggerCheckpoint)
 
 // deploy starts the attempts that are not known yet.
 func (x *Executor) deploy(d *weirpb.DeployTasks, sequence int64, usable func(string) bool) {
-	if d.GetIncarnation() != x.config.Incarnation {
+	if d.GetIncarnation() != x.config.Incarnation || d.GetProcess() != x.config.Process {
 		return
 	}
 	for _, t := range d.GetTasks() {
