@@ -224,6 +224,34 @@ func TestFiguresOfJob(t *testing.T) {
 	}
 }
 
+// TestJobsWithoutDetail: all pages of a job answer while no more than its summary is known, in the shapes that Flink has.
+func TestJobsWithoutDetail(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.silent = true
+	h := newTestAPI(t, f, nil)
+	failed := bodyOf[jobAnswer](t, h, "/jobs/"+jobFailed)
+	if failed.State != "FAILED" || !strings.Contains(failed.Failure, "no fare") || failed.EndTime != begin+60_000 || len(failed.Vertices) != 0 {
+		t.Errorf("%+v", failed)
+	}
+	if e := bodyOf[exceptionsAnswer](t, h, "/jobs/"+jobFailed+"/exceptions").History.Entries; len(e) != 1 {
+		t.Errorf("exceptions: %+v", e)
+	}
+	for _, page := range []string{
+		"", "/config", "/plan", "/exceptions", "/accumulators", "/metrics", "/checkpoints", "/checkpoints/config",
+		"/execution-result",
+	} {
+		c := call{method: http.MethodGet, path: "/jobs/" + jobRunning + page, status: "200"}
+		check(t, h, c, "/v1", recorded(t)["GET /jobs/:jid"+page]["200"])
+	}
+	if p := bodyOf[progressAnswer](t, h, "/weir/jobs/"+jobRunning+"/progress"); p.State != "RUNNING" || p.Watermark != nil {
+		t.Errorf("progress: %+v", p)
+	}
+	if w := do(t, h, http.MethodGet, "/jobs/"+jobUnknown, "", nil); w.Code != http.StatusNotFound {
+		t.Errorf("a job that is not there: %d", w.Code)
+	}
+}
+
 func TestBackPressureLevels(t *testing.T) {
 	t.Parallel()
 	for ratio, want := range map[float64]string{0: "ok", 0.1: "ok", 0.11: "low", 0.5: "low", 0.51: "high", 1: "high"} {

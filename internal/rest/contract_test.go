@@ -233,9 +233,9 @@ func multipartOf(name, content string) (form, kind string) {
 	return b.String(), w.FormDataContentType()
 }
 
-// TestContract asks for every endpoint and status that was recorded, with and without the version, and compares.
-func TestContract(t *testing.T) {
-	t.Parallel()
+// recorded are the shapes by endpoint and status.
+func recorded(t *testing.T) map[string]map[string]any {
+	t.Helper()
 	text, err := os.ReadFile("testdata/flink-rest-shapes.json")
 	if err != nil {
 		t.Fatal(err)
@@ -244,19 +244,26 @@ func TestContract(t *testing.T) {
 	if err := json.Unmarshal(text, &shapes); err != nil {
 		t.Fatal(err)
 	}
+	return shapes
+}
+
+// TestContract asks for every endpoint and status that was recorded, with and without the version, and compares.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	shapes := recorded(t)
 	all := calls()
 	for endpoint, statuses := range shapes {
 		t.Run(endpoint, func(t *testing.T) {
 			t.Parallel()
 			seen := map[string]bool{}
 			for _, c := range all[endpoint] {
-				recorded := c.recorded
-				if recorded == "" {
-					recorded = c.status
+				status := c.recorded
+				if status == "" {
+					status = c.status
 				}
-				seen[recorded] = true
+				seen[status] = true
 				for _, version := range []string{"", "/v1"} {
-					check(t, c, version, statuses[recorded])
+					check(t, newTestAPI(t, newFake(), nil), c, version, statuses[status])
 				}
 			}
 			for status := range statuses {
@@ -273,9 +280,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, c call, version string, shape any) {
+func check(t *testing.T, h http.Handler, c call, version string, shape any) {
 	t.Helper()
-	h := newTestAPI(t, newFake(), nil)
 	body := c.body
 	kind := "application/json"
 	if k, form, ok := strings.Cut(c.body, "\n"); ok {

@@ -47,6 +47,8 @@ type fakeCluster struct {
 	// block, if set, holds Detail back until its context ends.
 	block bool
 	crash bool
+	// silent leaves summaries only.
+	silent bool
 }
 
 func newFake() *fakeCluster {
@@ -259,6 +261,9 @@ func (f fakeJobs) Detail(ctx context.Context, job string) (*weirpb.JobDetail, er
 		return nil, fmt.Errorf("job %s: %w", job, ErrUnavailable)
 	}
 	if d := f.jobs[job]; d != nil {
+		if f.silent {
+			return nil, fmt.Errorf("job %s: %w", job, ErrUnavailable)
+		}
 		return d, nil
 	}
 	return nil, fmt.Errorf("job %s: %w", job, ErrNotFound)

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -131,11 +132,36 @@ func (a *API) view(r *http.Request) (*view, error) {
 
 func (a *API) viewOf(ctx context.Context, id string) (*view, error) {
 	d, err := a.cluster.Jobs.Detail(ctx, id)
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		d, err = a.sparseDetail(ctx, id)
+	}
 	if err != nil {
 		return nil, err
 	}
 	at := a.now()
 	return &view{JobDetail: d, at: at, now: at.UnixMilli(), rates: a.rates.Observe(at, d)}, nil
+}
+
+// sparseDetail is the detail of a job of which only the summary is known: its JobMaster has not said more yet, or it never
+// will, because the program could not be started.
+func (a *API) sparseDetail(ctx context.Context, id string) (*weirpb.JobDetail, error) {
+	s, err := a.cluster.Jobs.Summary(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &weirpb.JobDetail{
+		JobId: s.JobId, Name: s.Name, Epoch: s.Epoch, State: s.State, Start: s.StartUnixMillis, End: s.EndUnixMillis,
+		Timestamps:  map[string]int64{"INITIALIZING": s.StartUnixMillis, s.State: s.ModifiedUnixMillis},
+		SlotsNeeded: s.SlotsNeeded, SlotsMissing: s.SlotsMissing,
+	}
+	if ended(s.State) {
+		d.Timestamps[s.State] = s.EndUnixMillis
+	}
+	if text := s.Result.GetError(); text != "" {
+		d.Cause = &weirpb.FailureDetail{At: s.EndUnixMillis, Text: text}
+		d.Failures = []*weirpb.FailureDetail{d.Cause}
+	}
+	return d, nil
 }
 
 type jobAnswer struct {
