@@ -80,7 +80,7 @@ func (m *Master) cancelRegion(r *region, now time.Time) {
 	if r.state == regionCanceling {
 		return
 	}
-	r.state, r.deadline = regionCanceling, now.Add(m.config.CancelTimeout)
+	r.state, r.deadline = regionCanceling, now.Add(m.cancelTimeout(r))
 	for _, s := range r.members {
 		e := m.graph.of(s)
 		if e.deployed() {
@@ -94,6 +94,18 @@ func (m *Master) cancelRegion(r *region, now time.Time) {
 			f(m.graph.of(s))
 		}
 	})
+}
+
+// cancelTimeout is how long the tasks of a region may take to end. A TaskManager kills an executor that is a process after
+// the time-out of its own, and tells of the loss: it is waited for longer than that.
+func (m *Master) cancelTimeout(r *region) time.Duration {
+	for _, s := range r.members {
+		e := m.graph.of(s)
+		if tm := m.slots.managers[e.taskManager]; e.deployed() && tm != nil && tm.stream.process != "" {
+			return 2 * m.config.CancelTimeout
+		}
+	}
+	return m.config.CancelTimeout
 }
 
 // stepRegion takes a region on by one state if it can.
@@ -133,7 +145,7 @@ func (m *Master) leaveBehind(r *region, now time.Time) {
 		f := m.graph.at(Failure{
 			At: now, Kind: Fatal,
 			Text: fmt.Sprintf("the task did not end within %v of being canceled: its goroutine is left behind",
-				m.config.CancelTimeout),
+				m.cancelTimeout(r)),
 		}, e)
 		e.transition(Failed, now)
 		e.cause = &f
