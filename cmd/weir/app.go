@@ -116,7 +116,7 @@ func (a *app) clientAt(address string) (*restclient.Client, error) {
 
 // clusterAddress is where the cluster of the data directory says that it is, if one is up there and nothing else was set.
 func (a *app) clusterAddress() string {
-	if a.config.IsSet(config.RESTAddress) || a.config.IsSet(config.RESTPort) {
+	if a.config.IsSet(config.RESTAddress) || a.config.IsSet(config.RESTPort) && a.config.Int(config.RESTPort) != 0 {
 		return ""
 	}
 	text, err := os.ReadFile(filepath.Join(a.dataDir(), restAddressFile))

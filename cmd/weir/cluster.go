@@ -141,13 +141,18 @@ func (a *app) applyUp(o upOptions) error {
 			return err
 		}
 	}
-	// A free port is chosen here, once, so that TaskManagers find a JobManager that is started again.
-	if a.config.Int(config.RPCPort) == 0 {
-		port, err := freePort(a.config.String(config.RPCBindHost))
+	// Free ports are chosen here, once, so that TaskManagers and clients find a JobManager that is started again.
+	for port, host := range map[string]string{config.RPCPort: config.RPCBindHost, config.RESTPort: config.RESTBindAddress} {
+		if a.config.Int(port) != 0 {
+			continue
+		}
+		free, err := freePort(a.config.String(host))
 		if err != nil {
 			return err
 		}
-		return a.config.Set("chosen", config.RPCPort, strconv.Itoa(port))
+		if err := a.config.Set("chosen", port, strconv.Itoa(free)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, inter
 		}
 		return exit.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "weir: %v\n`weir %s --help` explains\n", err, usage.command)
+		fmt.Fprintf(stderr, "weir: %v\n`%s --help` explains\n", err, strings.TrimSpace("weir "+usage.command))
 		return exitUsage
 	case errors.Is(err, restclient.ErrUnreachable):
 		fmt.Fprintln(stderr, "weir: "+err.Error())
@@ -107,7 +108,13 @@ func (a *app) root() *cobra.Command {
 		Use: "weir", Short: "A distributed, stateful stream processor", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.load(c) },
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usageError{"", fmt.Errorf("no command is called %q", args[0])}
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.Name(), err} })
 	f := root.PersistentFlags()

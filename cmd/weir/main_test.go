@@ -126,6 +126,7 @@ func TestWrongCommandLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ line, want string }{
+		{"frobnicate", `no command is called "frobnicate"`},
 		{"list --no-such-flag", "unknown flag"},
 		{"cancel", "want `weir cancel JOB"},
 		{"cancel a b", "want `weir cancel JOB"},

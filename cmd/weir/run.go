@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"time"
 
@@ -91,8 +90,17 @@ func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
 
 var errInterrupted = errors.New("interrupted")
 
-// settings are what the submission sets for the job: defaults of jobs in the configuration, and what -D says.
-func (a *app) jobSettings() map[string]string { return maps.Clone(a.config.Of(config.Job)) }
+// jobSettings are what the configuration says for jobs: the options of jobs, and those of the cluster that each JobMaster
+// keeps to.
+func (a *app) jobSettings() map[string]string {
+	settings := a.config.Of(config.Job)
+	for _, key := range []string{config.Heartbeat, config.HeartbeatTimeout, config.SlotRequestTimeout, config.TaskCancelTimeout} {
+		if a.config.IsSet(key) {
+			settings[key] = a.config.String(key)
+		}
+	}
+	return settings
+}
 
 // runSession runs a job on the cluster that is up.
 func (a *app) runSession(ctx context.Context, k *restclient.Client, target string, arguments []string, o runOptions) error {
