@@ -91,7 +91,11 @@ func (a *app) up(c *cobra.Command, o upOptions) error {
 				a.sayUp(overview)
 			}
 		case <-s.Done():
-			return a.end(s)
+			err := a.end(s)
+			if o.mode != "session" && a.result() != "" {
+				err = errors.Join(err, a.clearUp())
+			}
+			return err
 		case <-a.interrupts:
 			fmt.Fprintln(a.err, "suspending the jobs after a last checkpoint; Ctrl-C again ends at once")
 			return a.end(s)
@@ -101,6 +105,17 @@ func (a *app) up(c *cobra.Command, o upOptions) error {
 
 // upInterval is the time between two looks at a cluster that comes up.
 const upInterval = 20 * time.Millisecond
+
+// clearUp removes what a cluster that has ended with its only job does not need any more: all but logs and the result.
+func (a *app) clearUp() error {
+	entries, err := os.ReadDir(a.dataDir())
+	for _, e := range entries {
+		if name := e.Name(); name != "log" && name != resultFile {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(a.dataDir(), name)))
+		}
+	}
+	return err
+}
 
 // end ends the cluster with its jobs suspended, or at once on an interrupt.
 func (a *app) end(s *local.Supervisor) error {
