@@ -65,7 +65,7 @@ type simulation struct {
 var happenings = []string{
 	"TaskManager crashed", "JobMaster crashed", "JobMaster stopped", "JobMaster deposed", "JobMaster suspended",
 	"ResourceManager restarted", "task failed", "store failed", "checkpoint complete", "checkpoint aborted", "restored",
-	"splits given back", "commit repeated", "executor crashed", "connection lost", "leader changed", "region adopted",
+	"splits given back", "commit repeated", "executor crashed", "connection lost", "leader changed", "TaskManager cut off", "region adopted",
 	"region restarted by a takeover", "splits left with their reader",
 }
 
@@ -320,9 +320,13 @@ func (s *simulation) crashJobMaster(j *jobMaster) {
 
 // strikeTaskManager crashes one, or its executor alone, or cuts its connection for a moment.
 func (s *simulation) strikeTaskManager(t *taskManager) {
-	kind := s.w.random.IntN(4)
+	kind := s.w.random.IntN(5)
 	switch {
 	case !t.alive:
+	case kind == 2: // it lives, and nobody hears of it
+		s.seen["TaskManager cut off"]++
+		s.w.trace("%s is cut off", t.id)
+		s.w.cut[t.id] = s.w.now.Add(s.w.delay(4 * heartbeatTimeout))
 	case kind == 0:
 		s.connectionLost(t.id)
 	case kind == 1 && t.process && t.executor != nil:

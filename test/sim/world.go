@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -53,6 +54,14 @@ type world struct {
 	failed    error
 	// messages, if set, is called with each that arrives.
 	messages func(*weirpb.Envelope)
+	// cut are the endpoints that no message comes from or gets to, until a time.
+	cut map[string]time.Time
+}
+
+// isCut reports whether an endpoint, that of an executor by its TaskManager, can't be reached.
+func (w *world) isCut(name string) bool {
+	machine, _, _ := strings.Cut(name, "/")
+	return w.now.Before(w.cut[machine])
 }
 
 // event is something that happens at a time; those of one time happen in the order in which they were planned.
@@ -95,6 +104,7 @@ func newWorld(seed uint64) *world {
 		random:    rand.New(rand.NewPCG(seed, 0x5eed)),
 		now:       epochOfTime,
 		endpoints: map[string]func(*weirpb.Envelope){},
+		cut:       map[string]time.Time{},
 		trace:     func(string, ...any) {},
 	}
 }
@@ -142,7 +152,7 @@ func (w *world) send(from, to string, m *weirpb.Envelope) {
 	m.From, m.To, m.Protocol = from, to, 1
 	copies := 1
 	switch {
-	case w.faulty(w.faults.lose):
+	case w.faulty(w.faults.lose), w.isCut(from), w.isCut(to):
 		copies = 0
 	case w.faulty(w.faults.double):
 		copies = 2
