@@ -44,6 +44,17 @@ goes on from there, also after the process was killed.
 	return b.String()
 }
 
+// helpOnCluster is the text for a job that a cluster runs, whose own flags are all that it has there.
+func helpOnCluster(name string, flags []graph.Flag) string {
+	if len(flags) == 0 {
+		return fmt.Sprintf("The job %q has no flags.\n", name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Flags of the job %q:\n", name)
+	columns(&b, jobFlags(flags))
+	return b.String()
+}
+
 func jobFlags(flags []graph.Flag) [][2]string {
 	rows := make([][2]string, 0, len(flags))
 	for _, f := range flags {

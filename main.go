@@ -40,14 +40,16 @@ var exitCodes = [][2]string{
 
 // Main is the whole main of a program with one job. It owns flags, signals and logging, and does not return: the exit
 // code is the job's result, 0 for a job that finished or was stopped with a checkpoint, 1 for one that failed, 2 for
-// wrong arguments, 130 for one that was ended. The first Ctrl-C, or SIGTERM, stops the job with a final checkpoint and
+// wrong arguments, 130 for one that was ended. In a process that a cluster started it does what that asks for. The first Ctrl-C, or SIGTERM, stops the job with a final checkpoint and
 // prints the command that resumes it; the second ends it at once. --help lists the flags.
 func Main(name string, build Build) {
+	serveRole(map[string]Build{name: build})
 	os.Exit(runMain(name, build, invocation(), os.Args[1:]))
 }
 
 // MainJobs is Main for a program with several jobs by name; the first argument picks one.
 func MainJobs(jobs map[string]Build) {
+	serveRole(jobs)
 	os.Exit(runJobs(jobs, invocation(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

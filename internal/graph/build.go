@@ -47,7 +47,10 @@ func Build(sg *StreamGraph, o Options) (*JobGraph, error) {
 	}
 	b.chain()
 	b.connect()
-	g := &JobGraph{Name: sg.Name, Vertices: b.vertices, Edges: b.edges, Stream: sg}
+	g := &JobGraph{Name: sg.Name, Vertices: b.vertices, Edges: b.edges, Stream: sg, KeyGroups: map[string]int{}}
+	for i, n := range sg.Nodes {
+		g.KeyGroups[n.OperatorID] = b.groups[i]
+	}
 	g.Fingerprint = fingerprint(Describe(sg))
 	return g, nil
 }

@@ -11,6 +11,8 @@ type JobGraph struct {
 	Vertices []*JobVertex
 	Edges    []*JobEdge
 	Stream   *StreamGraph
+	// KeyGroups are those of all steps by operator id: built with them as Options, the same StreamGraph gives this graph.
+	KeyGroups map[string]int
 	// Fingerprint is a stable hash of all that must be the same in every role that describes the job.
 	Fingerprint uint64
 }

@@ -269,3 +269,12 @@ func parseDuration(value string) (time.Duration, error) {
 	}
 	return time.ParseDuration(text)
 }
+
+// Duration reads a time by key, and returns def where none is given or it can't be read: whoever set it was told.
+func Duration(values map[string]string, key string, def time.Duration) time.Duration {
+	d := def
+	if err := duration(values[key], &d); err != nil {
+		return def
+	}
+	return d
+}

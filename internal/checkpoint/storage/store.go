@@ -134,6 +134,9 @@ func (s *Store) Run(ctx context.Context, jobID string) (*Run, error) {
 
 func (s *Store) run(info RunInfo) *Run { return newRun(s.objects, info.JobID, info) }
 
+// RunAt is the run whose own directory is o, for its state files: what was fixed when it began is not read.
+func RunAt(o Objects) *Run { return newRun(o, "", RunInfo{}) }
+
 func newRun(o Objects, dir string, info RunInfo) *Run {
 	r := &Run{objects: o, dir: dir, info: info}
 	r.epochs = Log{o, r.path("epoch"), "epoch"}

@@ -287,7 +287,7 @@ func (j *job) executorSpec() (*weirpb.RoleSpec, error) {
 	}
 	spec := j.commonSpec()
 	spec.Role = weirpb.Role_ROLE_EXECUTOR
-	spec.Executor = &weirpb.ExecutorSpec{Fingerprint: fingerprint}
+	spec.Executor, spec.Steps = &weirpb.ExecutorSpec{Fingerprint: fingerprint}, j.described.GetSteps()
 	return spec, nil
 }
 

@@ -46,6 +46,26 @@ func detailOf(d *core.JobDetails, g *graph.JobGraph, at entered) *weirpb.JobDeta
 	return w
 }
 
+// summaryOf is what a list of jobs shows.
+func summaryOf(d *core.JobDetails, at entered) *weirpb.JobSummary {
+	w := &weirpb.JobSummary{
+		JobId: d.JobID, Name: d.Name, State: d.Status.String(), StartUnixMillis: millis(at[core.JobInitializing]),
+		Tasks: map[string]int32{}, Epoch: d.Epoch, SlotsNeeded: int32(d.Slots), SlotsMissing: int32(d.MissingSlots),
+	}
+	for _, t := range at {
+		w.ModifiedUnixMillis = max(w.GetModifiedUnixMillis(), millis(t))
+	}
+	if d.Status.Ended() {
+		w.EndUnixMillis = millis(at[d.Status])
+	}
+	for i := range d.Vertices {
+		for k := range d.Vertices[i].Subtasks {
+			w.Tasks[d.Vertices[i].Subtasks[k].State.String()]++
+		}
+	}
+	return w
+}
+
 // planOf is the plan in Flink's form.
 func planOf(g *graph.JobGraph, jobID string) []byte {
 	plan, err := json.Marshal(graph.PlanOf(g, jobID))

@@ -43,6 +43,9 @@ type Config struct {
 	// ReconcileTimeout is how long a JobMaster that takes a run over looks for the tasks of its predecessor, to go on with
 	// them; zero where they ended with it.
 	ReconcileTimeout time.Duration
+	// Changed, if not nil, is called by the JobMaster's goroutine when the status of the job or of a task may have changed;
+	// it must not block.
+	Changed func()
 	// RenewInterval is the time between two looks at the epoch of the run.
 	RenewInterval time.Duration
 }
@@ -157,28 +160,36 @@ func (j *JobMaster) Result() Result { return j.result }
 
 // Details is the state of the job.
 func (j *JobMaster) Details(ctx context.Context) (core.JobDetails, error) {
-	var d core.JobDetails
-	err := j.endpoint.Call(ctx, func() { d = j.core.Details() })
-	if errors.Is(err, rpc.ErrStopped) {
-		<-j.done // Stop closes it
-		return j.final, nil
-	}
+	d, _, err := j.observe(ctx)
 	return d, err
+}
+
+// Summary is the state of the job as lists show it.
+func (j *JobMaster) Summary(ctx context.Context) (*weirpb.JobSummary, error) {
+	d, at, err := j.observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return summaryOf(&d, at), nil
 }
 
 // Detail is the state of the job as a message.
 func (j *JobMaster) Detail(ctx context.Context) (*weirpb.JobDetail, error) {
-	var d core.JobDetails
-	var at entered
-	err := j.endpoint.Call(ctx, func() { d, at = j.core.Details(), j.at })
-	if errors.Is(err, rpc.ErrStopped) {
-		<-j.done // Stop closes it
-		d, at, err = j.final, j.at, nil
-	}
+	d, at, err := j.observe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return detailOf(&d, j.config.Graph, at), nil
+}
+
+// observe returns the state of the job, and when it entered its states.
+func (j *JobMaster) observe(ctx context.Context) (d core.JobDetails, at entered, err error) {
+	err = j.endpoint.Call(ctx, func() { d, at = j.core.Details(), j.at })
+	if errors.Is(err, rpc.ErrStopped) {
+		<-j.done // Stop closes it
+		return j.final, j.at, nil
+	}
+	return d, at, err
 }
 
 // Cancel ends the job without a checkpoint; it does not wait for the end.
@@ -264,9 +275,18 @@ func (j *JobMaster) deposed(err error) {
 	j.event(j.core.Deposed)
 }
 
+func (j *JobMaster) changed() {
+	if j.config.Changed != nil {
+		j.config.Changed()
+	}
+}
+
 // Receive implements rpc.Handler.
 func (j *JobMaster) Receive(e *weirpb.Envelope) {
 	j.event(func(now time.Time) { j.core.Receive(e, now) })
+	if e.GetTaskStateChanged() != nil {
+		j.changed()
+	}
 }
 
 // Tick implements rpc.Handler.
@@ -297,6 +317,7 @@ func (j *JobMaster) perform() {
 			j.endpoint.Send(a.To, a.Message)
 		case core.Transition:
 			j.at[a.To] = time.Now()
+			j.changed()
 			j.logTransition(a)
 		case core.Reconciled:
 			j.logReconciled(a)

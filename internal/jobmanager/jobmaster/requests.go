@@ -28,9 +28,9 @@ func (j *JobMaster) StopWithSavepoint(ctx context.Context, dir string, drain boo
 	return r.Location, err
 }
 
-// Checkpoint takes a checkpoint now, beside those that are due, and returns its id.
-func (j *JobMaster) Checkpoint(ctx context.Context) (int64, error) {
-	r, err := j.request(ctx, coordinator.Request{Kind: checkpoint.Periodic})
+// Checkpoint takes a checkpoint now, beside those that are due, and returns its id. A full one builds on no earlier one.
+func (j *JobMaster) Checkpoint(ctx context.Context, full bool) (int64, error) {
+	r, err := j.request(ctx, coordinator.Request{Kind: checkpoint.Periodic, Full: full})
 	return r.ID, err
 }
 

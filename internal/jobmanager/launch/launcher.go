@@ -40,7 +40,9 @@ type Config struct {
 	Holder string
 	// The rest is as in jobmaster.Config.
 	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, RenewInterval time.Duration
-	ReconcileTimeout                                                       time.Duration
+	// Changed is told of changes of each JobMaster; nil for nobody.
+	Changed          func()
+	ReconcileTimeout time.Duration
 }
 
 // Submission is a job to be run.
@@ -200,6 +202,7 @@ func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobma
 		Objects: l.config.Objects, Verify: l.config.Verify,
 		Network: l.config.Network, ResourceManager: l.config.ResourceManager, Logger: l.config.Logger,
 		Heartbeat: l.config.Heartbeat, HeartbeatTimeout: l.config.HeartbeatTimeout,
+		Changed:     l.config.Changed,
 		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout, ReconcileTimeout: l.config.ReconcileTimeout,
 		RenewInterval: l.config.RenewInterval,
 	})

@@ -24,6 +24,18 @@ func newJobID() string {
 	return hex.EncodeToString(b[:])
 }
 
+// RefusedError says that a sink refuses a run, whose results would mix with those of another.
+type RefusedError struct {
+	Sink string
+	Err  error
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return fmt.Sprintf("sink %q: %v", e.Sink, e.Err) }
+
+// Unwrap returns what the sink said.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // prepared is a run that can be taken over.
 type prepared struct {
 	run      *storage.Run
@@ -139,7 +151,7 @@ func (l *Launcher) askSinks(ctx context.Context, store *storage.Store, g *graph.
 			continue
 		}
 		if err := n.Sink.Probe(ctx, run); err != nil {
-			return fmt.Errorf("sink %q: %w", n.UID, err)
+			return &RefusedError{Sink: n.UID, Err: err}
 		}
 	}
 	return nil

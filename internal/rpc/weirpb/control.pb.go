@@ -1277,7 +1277,10 @@ type DeployTasks struct {
 	Edges     []*EdgeProducers `protobuf:"bytes,8,rep,name=edges,proto3" json:"edges,omitempty"`
 	Addresses []string         `protobuf:"bytes,9,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// process is the executor process that is meant, as its reports name it: one that was started since drops the message.
-	Process       string `protobuf:"bytes,10,opt,name=process,proto3" json:"process,omitempty"`
+	Process string `protobuf:"bytes,10,opt,name=process,proto3" json:"process,omitempty"`
+	// key_groups are those of all steps by operator id, which restored state may have settled: the executor builds its graph
+	// with them.
+	KeyGroups     map[string]int32 `protobuf:"bytes,11,rep,name=key_groups,json=keyGroups,proto3" json:"key_groups,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1380,6 +1383,13 @@ func (x *DeployTasks) GetProcess() string {
 		return x.Process
 	}
 	return ""
+}
+
+func (x *DeployTasks) GetKeyGroups() map[string]int32 {
+	if x != nil {
+		return x.KeyGroups
+	}
+	return nil
 }
 
 // EdgeProducers says which attempts produce the records of an edge, once for all its consumers: which of them feed a consumer,
@@ -4281,7 +4291,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vAnswerSlots\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\baccepted\x18\x02 \x03(\tR\baccepted\x12\x1a\n" +
-	"\breturned\x18\x03 \x03(\tR\breturned\"\xe0\x02\n" +
+	"\breturned\x18\x03 \x03(\tR\breturned\"\xe3\x03\n" +
 	"\vDeployTasks\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x19\n" +
 	"\bjob_name\x18\x02 \x01(\tR\ajobName\x12 \n" +
@@ -4293,7 +4303,12 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05edges\x18\b \x03(\v2\x17.weir.rpc.EdgeProducersR\x05edges\x12\x1c\n" +
 	"\taddresses\x18\t \x03(\tR\taddresses\x12\x18\n" +
 	"\aprocess\x18\n" +
-	" \x01(\tR\aprocess\"t\n" +
+	" \x01(\tR\aprocess\x12C\n" +
+	"\n" +
+	"key_groups\x18\v \x03(\v2$.weir.rpc.DeployTasks.KeyGroupsEntryR\tkeyGroups\x1a<\n" +
+	"\x0eKeyGroupsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"t\n" +
 	"\rEdgeProducers\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x14\n" +
 	"\x05input\x18\x02 \x01(\x05R\x05input\x125\n" +
@@ -4543,7 +4558,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4597,11 +4612,12 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*JobSummary)(nil),            // 49: weir.rpc.JobSummary
 	(*JobResult)(nil),             // 50: weir.rpc.JobResult
 	nil,                           // 51: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 52: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 53: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 54: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 55: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 56: weir.rpc.JobDetail
+	nil,                           // 52: weir.rpc.DeployTasks.KeyGroupsEntry
+	nil,                           // 53: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 54: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 55: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 56: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 57: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
@@ -4638,40 +4654,41 @@ var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	5,  // 31: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
 	13, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
 	11, // 33: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
-	12, // 34: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
-	16, // 35: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 36: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	53, // 37: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	54, // 38: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	17, // 39: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
-	25, // 40: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
-	18, // 41: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
-	16, // 42: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	20, // 43: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 44: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	18, // 45: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
-	27, // 46: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	28, // 47: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	53, // 48: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	55, // 49: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	36, // 50: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	37, // 51: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	38, // 52: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	39, // 53: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	41, // 54: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	43, // 55: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	44, // 56: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	45, // 57: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	46, // 58: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	47, // 59: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	56, // 60: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	52, // 61: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	50, // 62: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	52, // 34: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
+	12, // 35: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
+	16, // 36: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 37: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	54, // 38: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	55, // 39: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	17, // 40: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	25, // 41: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	18, // 42: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	16, // 43: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	20, // 44: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	21, // 45: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	18, // 46: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	27, // 47: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	28, // 48: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	54, // 49: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	56, // 50: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	36, // 51: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	37, // 52: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	38, // 53: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	39, // 54: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	41, // 55: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	43, // 56: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	44, // 57: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	45, // 58: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	46, // 59: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	47, // 60: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	57, // 61: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	53, // 62: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	50, // 63: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4730,7 +4747,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

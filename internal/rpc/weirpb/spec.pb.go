@@ -99,8 +99,10 @@ type RoleSpec struct {
 	RejectRelativePaths bool           `protobuf:"varint,10,opt,name=reject_relative_paths,json=rejectRelativePaths,proto3" json:"reject_relative_paths,omitempty"`
 	JobMaster           *JobMasterSpec `protobuf:"bytes,11,opt,name=job_master,json=jobMaster,proto3" json:"job_master,omitempty"`
 	Executor            *ExecutorSpec  `protobuf:"bytes,12,opt,name=executor,proto3" json:"executor,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// steps are the texts that the fingerprint of the executor's graph is made of, so that it can say which one differs.
+	Steps         []string `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoleSpec) Reset() {
@@ -213,6 +215,13 @@ func (x *RoleSpec) GetJobMaster() *JobMasterSpec {
 func (x *RoleSpec) GetExecutor() *ExecutorSpec {
 	if x != nil {
 		return x.Executor
+	}
+	return nil
+}
+
+func (x *RoleSpec) GetSteps() []string {
+	if x != nil {
+		return x.Steps
 	}
 	return nil
 }
@@ -558,7 +567,7 @@ var File_internal_rpc_weirpb_spec_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	"\n" +
-	"\x1einternal/rpc/weirpb/spec.proto\x12\bweir.rpc\"\xfc\x03\n" +
+	"\x1einternal/rpc/weirpb/spec.proto\x12\bweir.rpc\"\x92\x04\n" +
 	"\bRoleSpec\x12!\n" +
 	"\fprotocol_min\x18\x01 \x01(\rR\vprotocolMin\x12!\n" +
 	"\fprotocol_max\x18\x02 \x01(\rR\vprotocolMax\x12\"\n" +
@@ -573,7 +582,8 @@ const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	" \x01(\bR\x13rejectRelativePaths\x126\n" +
 	"\n" +
 	"job_master\x18\v \x01(\v2\x17.weir.rpc.JobMasterSpecR\tjobMaster\x122\n" +
-	"\bexecutor\x18\f \x01(\v2\x16.weir.rpc.ExecutorSpecR\bexecutor\x1a;\n" +
+	"\bexecutor\x18\f \x01(\v2\x16.weir.rpc.ExecutorSpecR\bexecutor\x12\x14\n" +
+	"\x05steps\x18\r \x03(\tR\x05steps\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x02\n" +

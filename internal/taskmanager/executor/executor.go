@@ -32,7 +32,10 @@ type StorageRequest struct {
 // Config is what an Executor is made of. All is required, but where a zero value is explained.
 type Config struct {
 	core.Config
-	Graph    *graph.JobGraph
+	Graph *graph.JobGraph
+	// Rebuild builds the graph anew with other key groups: a process that describes the job by itself learns with the
+	// tasks what restored state has settled. Nil where Graph is the JobMaster's.
+	Rebuild  func(keyGroups map[string]int) (*graph.JobGraph, error)
 	Exchange task.Exchange
 	Storage  func(StorageRequest) (task.StateStorage, error)
 	Start    func(task.Config) task.Task
@@ -90,6 +93,16 @@ func (x *Executor) Tick(now time.Time, allocations []string) {
 	}
 	x.core.Tick(now, allocations)
 	x.perform()
+}
+
+// StateBytes is the size of all state of the tasks.
+func (x *Executor) StateBytes() (n int64) {
+	for _, r := range x.tasks {
+		for _, o := range r.task.Metrics().Operators {
+			n += o.State.Bytes
+		}
+	}
+	return n
 }
 
 // Next is the time of the next Tick.
@@ -201,9 +214,15 @@ func (x *Executor) start(s core.Start) {
 // taskConfig translates the descriptor of a task.
 func (x *Executor) taskConfig(s core.Start) (*task.Config, error) {
 	vertex := int(s.Task.GetVertex())
-	if s.Deploy.GetFingerprint() != x.config.Graph.Fingerprint || vertex >= len(x.config.Graph.Vertices) {
+	if s.Deploy.GetFingerprint() != x.config.Graph.Fingerprint {
 		return nil, fatal{fmt.Errorf("the program describes another graph here than on the JobMaster: %016x, not %016x",
 			x.config.Graph.Fingerprint, s.Deploy.GetFingerprint())}
+	}
+	if err := x.settle(s.Deploy.GetKeyGroups()); err != nil {
+		return nil, err
+	}
+	if n := len(x.config.Graph.Vertices); vertex >= n {
+		return nil, fatal{fmt.Errorf("the task is of vertex %d, the graph has %d here", vertex, n)}
 	}
 	v := x.config.Graph.Vertices[vertex]
 	storage, err := x.config.Storage(StorageRequest{
@@ -233,6 +252,27 @@ func (x *Executor) taskConfig(s core.Start) (*task.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// settle makes the graph that of the JobMaster, whose key groups these are. Chains depend on them, too.
+func (x *Executor) settle(groups map[string]int32) error {
+	if x.config.Rebuild == nil {
+		return nil
+	}
+	same, settled := len(groups) == len(x.config.Graph.KeyGroups), make(map[string]int, len(groups))
+	for id, n := range groups {
+		settled[id] = int(n)
+		same = same && x.config.Graph.KeyGroups[id] == int(n)
+	}
+	if same {
+		return nil
+	}
+	g, err := x.config.Rebuild(settled)
+	if err != nil {
+		return fatal{fmt.Errorf("build the graph with the key groups of restored state: %w", err)}
+	}
+	x.config.Graph = g
+	return nil
 }
 
 // changed takes what a task says of its state: the end is passed on by ended.

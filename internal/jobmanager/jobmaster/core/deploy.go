@@ -45,6 +45,10 @@ func (m *Master) allDeployed() bool {
 func (m *Master) sendDeploy(r *region, due func(taskManager string) bool, now time.Time) {
 	p := producers{m: m, region: r, addresses: map[string]int32{}}
 	messages := map[string]*weirpb.DeployTasks{}
+	groups := make(map[string]int32, len(m.config.Graph.KeyGroups))
+	for id, n := range m.config.Graph.KeyGroups {
+		groups[id] = int32(n)
+	}
 	for _, s := range r.members {
 		e := m.graph.of(s)
 		tm := m.slots.managers[e.taskManager]
@@ -56,6 +60,7 @@ func (m *Master) sendDeploy(r *region, due func(taskManager string) bool, now ti
 			d = &weirpb.DeployTasks{
 				Incarnation: tm.incarnation, JobName: m.config.Graph.Name, Fingerprint: m.config.Graph.Fingerprint,
 				CheckpointDir: m.config.CheckpointDir, Restore: r.restore, Restored: r.restored, Process: tm.process,
+				KeyGroups: groups,
 			}
 			messages[tm.id] = d
 		}

@@ -324,7 +324,7 @@ func (s *script) describe(a Action) string {
 			return ""
 		}
 		if r := a.Message.GetDeployTasks(); r != nil {
-			r.Fingerprint = 0
+			r.Fingerprint, r.KeyGroups = 0, nil
 		}
 		return "-> " + a.To + ": " + rpctest.Format(a.Message)
 	case Transition:

@@ -36,7 +36,8 @@ type Config struct {
 // Action is what the shell is to do, in order.
 type Action interface{ action() }
 
-// Send passes a message on to the JobMaster.
+// Send passes a message on to the JobMaster. A process that has not heard of it yet leaves To to its TaskManager, which
+// has.
 type Send struct {
 	To      string
 	Message *weirpb.Envelope
@@ -126,7 +127,11 @@ type Executor struct {
 
 // NewExecutor makes one without tasks.
 func NewExecutor(c Config, now time.Time) *Executor {
-	return &Executor{config: c, attempts: map[int64]*attempt{}, next: now.Add(c.Heartbeat)}
+	x := &Executor{config: c, attempts: map[int64]*attempt{}, next: now.Add(c.Heartbeat)}
+	if c.Process != "" {
+		x.next = now // the JobMaster waits to hear where it is reached
+	}
+	return x
 }
 
 // Take returns what is to be done since the last call.
@@ -139,7 +144,7 @@ func (x *Executor) Take() []Action {
 func (x *Executor) do(a Action) { x.actions = append(x.actions, a) }
 
 func (x *Executor) send(e *weirpb.Envelope) {
-	if x.jobMaster == "" {
+	if x.jobMaster == "" && x.config.Process == "" {
 		return
 	}
 	e.JobId, e.Epoch = x.config.JobID, x.epoch
