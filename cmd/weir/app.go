@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,12 +103,9 @@ func (a *app) client() (*restclient.Client, error) {
 
 // clientAt reaches the JobManager at an address.
 func (a *app) clientAt(address string) (*restclient.Client, error) {
-	var t *tls.Config
-	if a.config.Bool(config.RESTSSL) {
-		var err error
-		if t, err = clientTLS(a.config.String(config.CertificatesDir)); err != nil {
-			return nil, err
-		}
+	t, err := a.clientTLS()
+	if err != nil {
+		return nil, err
 	}
 	return restclient.New(restclient.Config{Address: address, Token: a.config.String(config.RESTToken), TLS: t}), nil
 }

@@ -4,8 +4,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 
@@ -40,12 +38,4 @@ func (a *app) certsCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&hosts, "host", nil, "names and addresses of the machines, beside loopback and this one's")
 	certsCmd.AddCommand(c)
 	return certsCmd
-}
-
-// clientTLS trusts the authority of a cluster.
-func clientTLS(dir string) (*tls.Config, error) {
-	if dir == "" {
-		return nil, errors.New("security.ssl.rest.enabled is set, and security.ssl.dir is not: it names the directory of ca.pem")
-	}
-	return certs.Client(dir)
 }

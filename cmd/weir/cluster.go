@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,10 +71,15 @@ func (a *app) upCommand() *cobra.Command {
 
 // up starts a cluster and stays until it ends.
 func (a *app) up(c *cobra.Command, o upOptions) error {
+	ctx := c.Context()
+	for _, key := range []string{config.RPCBindHost, config.TaskManagerBindHost} { // the children would only end again
+		if _, err := a.internalTLS(ctx, key); err != nil {
+			return usageError{c.Name(), err}
+		}
+	}
 	if err := a.applyUp(o); err != nil {
 		return usageError{c.Name(), err}
 	}
-	ctx := c.Context()
 	if o.detached {
 		return a.upDetached(ctx, o)
 	}
@@ -207,20 +213,25 @@ func (a *app) startSupervisor(ctx context.Context, mode string) (*local.Supervis
 				"-D", config.TaskManagerMemory + "=" + strconv.FormatInt(p.MemoryBytes, 10),
 			}, common...)
 		},
+		Env:          a.config.Secrets(passedOn...),
 		TaskManagers: a.config.Int(config.ClusterTaskManagers),
 		Profile:      cluster.Profile{Slots: a.config.Int(config.TaskManagerSlots), MemoryBytes: a.config.Memory(config.TaskManagerMemory)},
 		Logger:       logger,
 	})
 }
 
-// arguments are the configuration of this process, for its children: what the environment says they see themselves.
+// passedOn are the origins of settings that children can't see themselves, as they do files and the environment.
+var passedOn = []string{"-D", "flag", "chosen"}
+
+// arguments are the configuration of this process, for its children. Everybody sees arguments, so what is secret goes by
+// the environment.
 func (a *app) arguments() []string {
 	args := []string{"--data-dir", a.dataDir()}
 	if a.flags.config != "" {
 		args = append(args, "--config", absolute(a.flags.config))
 	}
 	for _, e := range a.config.Entries() {
-		if (e.Origin == "-D" || e.Origin == "flag" || e.Origin == "chosen") && !e.Option.Secret && e.Key != config.TaskManagerResourceID {
+		if slices.Contains(passedOn, e.Origin) && !e.Option.Secret && e.Key != config.TaskManagerResourceID {
 			args = append(args, "-D", e.Key+"="+e.Value)
 		}
 	}

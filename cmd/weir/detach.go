@@ -47,6 +47,7 @@ func (a *app) spawnUp(ctx context.Context, o upOptions) error {
 	}
 	defer func() { _ = log.Close() }() // the child has it
 	c := exec.Command(self, append([]string{"cluster", "up", "--mode", o.mode}, a.arguments()...)...)
+	c.Env = append(os.Environ(), a.config.Secrets(passedOn...)...)
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := c.Start(); err != nil {

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-stream/weir/internal/certs"
 	"github.com/weir-stream/weir/internal/cluster"
 	"github.com/weir-stream/weir/internal/cluster/local"
 	"github.com/weir-stream/weir/internal/config"
@@ -64,7 +62,7 @@ func (a *app) runJobManager(ctx context.Context, mode string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }() // nothing is logged any more
-	c, err := a.jobManagerConfig(m)
+	c, err := a.jobManagerConfig(ctx, m)
 	if err != nil {
 		return exitError{exitFatal, err}
 	}
@@ -137,7 +135,7 @@ func (a *app) superviseJobManager(ctx context.Context, j *jobmanager.JobManager,
 }
 
 // jobManagerConfig is what the configuration says of a JobManager.
-func (a *app) jobManagerConfig(mode dispatcher.Mode) (jobmanager.Config, error) {
+func (a *app) jobManagerConfig(ctx context.Context, mode dispatcher.Mode) (jobmanager.Config, error) {
 	c, v := a.config, buildVersion()
 	dir := a.dataDir()
 	retention := dispatchercore.Retention{For: c.Duration(config.JobStoreExpiration), Max: c.Int(config.JobStoreCapacity)}
@@ -166,13 +164,11 @@ func (a *app) jobManagerConfig(mode dispatcher.Mode) (jobmanager.Config, error) 
 		}
 	}
 	var err error
-	if j.RPCTLS, err = a.internalTLS(j.RPCListen); err != nil {
+	if j.RPCTLS, err = a.internalTLS(ctx, config.RPCBindHost); err != nil {
 		return j, err
 	}
-	if c.Bool(config.RESTSSL) {
-		if j.RESTTLS, err = certs.REST(c.String(config.CertificatesDir)); err != nil {
-			return j, err
-		}
+	if j.RESTTLS, err = a.restTLS(); err != nil {
+		return j, err
 	}
 	j.REST, err = a.restConfig()
 	return j, err
@@ -185,22 +181,6 @@ func hostOf(addresses string) string {
 		return host
 	}
 	return first
-}
-
-// internalTLS is what the parts show each other; nil where they trust whoever connects, which only loopback may.
-func (a *app) internalTLS(listen string) (*tls.Config, error) {
-	if a.config.Bool(config.InternalSSL) {
-		return certs.Internal(a.config.String(config.CertificatesDir))
-	}
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return nil, err
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("listen on %s: that is no loopback address, and whoever reaches it could run programs here: "+
-		"set security.ssl.internal.enabled with the certificates of `weir certs init`", listen)
 }
 
 func (a *app) restConfig() (rest.Config, error) {

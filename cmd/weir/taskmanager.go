@@ -39,7 +39,7 @@ func (a *app) runTaskManager(ctx context.Context, jobManager string) error {
 	c := a.config
 	addresses := jobManagerAddresses(cmp.Or(jobManager, c.String(config.RPCAddress)), c.String(config.RPCPort))
 	listen := net.JoinHostPort(c.String(config.TaskManagerBindHost), c.String(config.TaskManagerDataPort))
-	tls, err := a.internalTLS(listen)
+	tls, err := a.internalTLS(ctx, config.TaskManagerBindHost)
 	if err != nil {
 		return exitError{exitFatal, err}
 	}

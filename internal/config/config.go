@@ -11,9 +11,6 @@ import (
 	"github.com/weir-stream/weir/internal/spelling"
 )
 
-// hidden is what stands for secret values.
-const hidden = "******"
-
 // Config is a configuration. What is set later wins over what was set before. It is made by one goroutine, and may then
 // be read by any.
 type Config struct {
@@ -180,12 +177,25 @@ func (c *Config) Entries() []Entry {
 			e.Value, e.Origin = v.text, v.origin
 		}
 		if o.Secret && e.Value != "" {
-			e.Value = hidden
+			e.Value = Hidden
 		}
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return compareKeys(a.Key, b.Key) })
 	return all
+}
+
+// Secrets are the secret values that came from one of the origins, in the form of os.Environ: a child reads them there, and
+// nobody sees them who lists processes.
+func (c *Config) Secrets(origins ...string) []string {
+	var environ []string
+	for i := range c.options {
+		o := &c.options[i]
+		if v, ok := c.values[o.Key]; ok && o.Secret && slices.Contains(origins, v.origin) {
+			environ = append(environ, VariableOf(o.Key)+"="+v.text)
+		}
+	}
+	return environ
 }
 
 // compareKeys orders by the parts between dots.

@@ -288,6 +288,9 @@ func check(t *testing.T, h http.Handler, c call, version string, shape any) {
 		kind, body = k, form
 	}
 	w := do(t, h, c.method, version+c.path, body, func(r *http.Request) { r.Header.Set("Content-Type", kind) })
+	if strings.Contains(w.Body.String(), secret) {
+		t.Errorf("%s %s: the answer has a secret: %s", c.method, c.path, w.Body)
+	}
 	if got := strings.Fields(http.StatusText(w.Code)); w.Code != statusNumber(c.status) {
 		t.Errorf("%s %s: status %d %v, want %s: %s", c.method, c.path, w.Code, got, c.status, w.Body)
 		return

@@ -34,6 +34,8 @@ const (
 	dropBad      = "d0000000000000000000000000000009"
 	worker1      = "tm-1"
 	begin        = int64(1_700_000_000_000)
+	// secret is what no answer may contain.
+	secret = "hunter2-hunter2"
 )
 
 // fakeCluster is a cluster of four jobs, two Workers and one program. It records what it is asked to do.
@@ -88,8 +90,8 @@ func fakeJob(id, state string) *weirpb.JobDetail {
 		SlotsNeeded: 2, Restarts: 1, Plan: fakePlan(id), Checkpoints: fakeCheckpoints(),
 		Config: &weirpb.JobConfig{
 			Parallelism: 2, RestartStrategy: "exponential-delay", Mode: "EXACTLY_ONCE", IntervalMillis: 1000,
-			TimeoutMillis: 600_000, Concurrent: 1, CheckpointDir: "/data/checkpoints", Arguments: []string{"--rate", "2000"},
-			Settings: map[string]string{"parallelism.default": "2"},
+			TimeoutMillis: 600_000, Concurrent: 1, CheckpointDir: "/data/checkpoints", Arguments: []string{"--rate", "2000", "--api-key=" + secret},
+			Settings: map[string]string{"parallelism.default": "2", "store.password": secret},
 		},
 		Failures: []*weirpb.FailureDetail{
 			{

@@ -247,7 +247,7 @@ func TestBindingIsRefused(t *testing.T) {
 		{"both", "0.0.0.0", Config{Tokens: tokens, TLS: &tls.Config{}}, true},
 		{"as it is meant", "0.0.0.0", Config{InsecureBind: true}, true},
 	} {
-		err := checkBind(&net.TCPAddr{IP: net.ParseIP(c.addr), Port: 1}, c.config)
+		err := CheckBind(net.JoinHostPort(c.addr, "1"), c.config)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/metrics"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
@@ -307,15 +308,11 @@ func (a *API) jobConfig(r *http.Request) (any, error) {
 		return nil, err
 	}
 	c := v.Config
-	settings := c.GetSettings()
-	if settings == nil {
-		settings = map[string]string{}
-	}
 	return jobConfigAnswer{
-		ID: v.JobId, Name: v.Name, Arguments: append([]string{}, c.GetArguments()...),
+		ID: v.JobId, Name: v.Name, Arguments: config.HideArguments(c.GetArguments()),
 		ExecutionConfig: executionConfigAnswer{
 			RestartStrategy: c.GetRestartStrategy(), Parallelism: c.GetParallelism(), ObjectReuse: c.GetObjectReuse(),
-			UserConfig: settings,
+			UserConfig: config.HideSecrets(c.GetSettings()),
 		},
 	}, nil
 }

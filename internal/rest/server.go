@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func listen(ctx context.Context, c Config) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for REST requests: %w", err)
 	}
-	if err := checkBind(l.Addr(), c); err != nil {
+	if err := CheckBind(l.Addr().String(), c); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	l = &limitListener{Listener: l, slots: make(chan struct{}, connectionsMax), closed: make(chan struct{})}
@@ -125,10 +126,14 @@ func listen(ctx context.Context, c Config) (net.Listener, error) {
 	return l, nil
 }
 
-// checkBind refuses an address that others reach without being asked who they are, or in plain text.
-func checkBind(addr net.Addr, c Config) error {
-	tcp, ok := addr.(*net.TCPAddr)
-	if ok && tcp.IP.IsLoopback() || c.InsecureBind || c.Tokens != nil && c.TLS != nil {
+// CheckBind refuses an address, IP:port, that others reach without being asked who they are, or in plain text. Serve does
+// it, too.
+func CheckBind(addr string, c Config) error {
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return fmt.Errorf("listen for REST requests: %w", err)
+	}
+	if at.Addr().Unmap().IsLoopback() || c.InsecureBind || c.Tokens != nil && c.TLS != nil {
 		return nil
 	}
 	missing := "tokens and TLS"

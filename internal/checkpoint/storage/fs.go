@@ -5,6 +5,7 @@ package storage
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -37,17 +38,23 @@ type File interface {
 	Size() (int64, error)
 }
 
-// OS is the file system of the machine.
-func OS() FS { return osFS{} }
+// OS is the file system of the machine. Who may read what it makes is left to the process's mask.
+func OS() FS { return osFS{dir: 0o777, file: 0o666} }
 
-type osFS struct{}
+// Private is OS, but what it makes is for the user of the process alone.
+func Private() FS { return osFS{dir: 0o700, file: 0o600} }
 
-func (osFS) Mkdir(dir string) error           { return os.Mkdir(dir, 0o777) }
-func (osFS) Link(name, second string) error   { return os.Link(name, second) }
-func (osFS) Rename(name, to string) error     { return os.Rename(name, to) }
-func (osFS) Remove(name string) error         { return os.Remove(name) }
-func (osFS) Open(name string) (File, error)   { return openFile(os.Open(name)) }
-func (osFS) Create(name string) (File, error) { return openFile(os.OpenFile(name, createFlags, 0o666)) }
+// osFS has the modes of what it makes.
+type osFS struct{ dir, file fs.FileMode }
+
+func (f osFS) Mkdir(dir string) error       { return os.Mkdir(dir, f.dir) }
+func (osFS) Link(name, second string) error { return os.Link(name, second) }
+func (osFS) Rename(name, to string) error   { return os.Rename(name, to) }
+func (osFS) Remove(name string) error       { return os.Remove(name) }
+func (osFS) Open(name string) (File, error) { return openFile(os.Open(name)) }
+func (f osFS) Create(name string) (File, error) {
+	return openFile(os.OpenFile(name, createFlags, f.file))
+}
 
 const createFlags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 

@@ -44,6 +44,8 @@ type Config struct {
 	Binary      string
 	JobManager  []string
 	TaskManager func(id string, p cluster.Profile) []string
+	// Env is added to the environment of all of them: what is secret, and so not among the arguments.
+	Env []string
 	// TaskManagers are kept, of Profile.
 	TaskManagers int
 	Profile      cluster.Profile
@@ -235,7 +237,7 @@ func (s *Supervisor) spawn(c *child) (*process.Process, error) {
 		return nil, errors.New("it is being stopped")
 	}
 	p, err := process.Start(process.Config{
-		Path: s.config.Binary, Args: c.args, Env: os.Environ(),
+		Path: s.config.Binary, Args: c.args, Env: append(os.Environ(), s.config.Env...),
 		Log: filepath.Join(s.config.DataDir, "log", c.id+".out"), Receive: func(*weirpb.Frame) {}, Logger: s.config.Logger,
 	})
 	c.process = p

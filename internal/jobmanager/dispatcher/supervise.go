@@ -129,7 +129,7 @@ func (j *job) startMaster(ctx context.Context, resume bool) (*master, error) {
 		return nil, fmt.Errorf("program of the job: %w", err)
 	}
 	logs := filepath.Join(j.d.config.LogDir, j.record.ID)
-	if err := os.MkdirAll(logs, 0o755); err != nil {
+	if err := os.MkdirAll(logs, 0o700); err != nil {
 		return nil, fmt.Errorf("directory of logs: %w", err)
 	}
 	j.rise()

@@ -108,9 +108,14 @@ func Start(ctx context.Context, c Config) (*JobManager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("port of the REST API: %w", err)
 	}
+	api := c.REST
+	api.TLS = c.RESTTLS
+	if err := rest.CheckBind(restAddress, api); err != nil { // one that would stand by refuses now, too
+		return nil, err
+	}
 	j.config.RPCListen, j.config.RESTListen = rpcAddress, restAddress
 	j.term, err = election.Elect(ctx, election.Config{
-		Objects: storage.Files(storage.OS(), c.HADir),
+		Objects: storage.Files(storage.Private(), c.HADir),
 		Self: election.Record{
 			Holder: fmt.Sprintf("process %d", os.Getpid()), RPC: advertised(c.RPCHost, rpcAddress), REST: advertised(c.RESTHost, restAddress),
 		},
@@ -167,7 +172,7 @@ func (j *JobManager) start(ctx context.Context) (err error) {
 	}
 	j.dispatch, err = dispatcher.Start(ctx, dispatcher.Config{
 		Epoch: epoch, Holder: fmt.Sprintf("process %d", os.Getpid()), Mode: c.Mode,
-		Store:     storage.Files(storage.OS(), filepath.Join(c.HADir, "jobs")),
+		Store:     storage.Files(storage.Private(), filepath.Join(c.HADir, "jobs")), // arguments and settings may be secret
 		Objects:   func(location string) storage.Objects { return storage.Files(storage.OS(), location) },
 		Artifacts: programs, Router: j.router, ResourceManager: resourcemanager.Name, LogDir: j.logDir(),
 		CheckpointDir: c.CheckpointDir, SavepointDir: c.SavepointDir, Settings: c.JobSettings,
