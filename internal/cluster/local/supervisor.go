@@ -79,6 +79,9 @@ type child struct {
 	keep    bool // started again however it ends
 	process *process.Process
 	stopped bool
+	// served tells that an earlier process of it worked: what ends the next one at its start may pass, as a port that
+	// another program has for a moment.
+	served bool
 }
 
 var _ cluster.Provider = (*Supervisor)(nil)
@@ -249,7 +252,8 @@ func (s *Supervisor) spawn(c *child) (*process.Process, error) {
 func (s *Supervisor) hasEnded(c *child, exit process.Exit) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fatal := exit.Code == ExitFatal && exit.Signal == 0
+	fatal := exit.Code == ExitFatal && exit.Signal == 0 && !c.served
+	c.served = c.served || exit.Code != ExitFatal
 	switch {
 	case s.mu.stopping || c.stopped:
 		return true
