@@ -25,7 +25,10 @@ const (
 
 // cluster is the test's own JobManager and TaskManagers, whose JobMasters and executors are children in their roles.
 type cluster struct {
-	t         *testing.T
+	t *testing.T
+	// job is the id of the job, arguments are those that its executors get.
+	job       string
+	arguments []string
 	router    *rpc.Router
 	dir       string
 	summaries chan *weirpb.JobSummary
@@ -33,11 +36,11 @@ type cluster struct {
 	number    int64
 }
 
-func newCluster(t *testing.T, taskManagers int) *cluster {
+func newCluster(t *testing.T, arguments ...string) *cluster {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	c := &cluster{
-		t: t, router: rpc.NewRouter(logger), dir: t.TempDir(),
+		t: t, job: jobID, arguments: arguments, router: rpc.NewRouter(logger), dir: t.TempDir(),
 		summaries: make(chan *weirpb.JobSummary, 4096), replies: make(chan *weirpb.JobReply, 16),
 	}
 	rm, err := resourcemanager.Start(rmcore.Config{
@@ -59,9 +62,8 @@ func newCluster(t *testing.T, taskManagers int) *cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(unbind)
-	for i := range taskManagers {
-		c.startTaskManager("taskmanager-"+string(rune('a'+i)), logger)
-	}
+	c.startTaskManager("taskmanager-a", logger)
+	c.startTaskManager("taskmanager-b", logger)
 	return c
 }
 
@@ -84,9 +86,9 @@ func (c *cluster) startTaskManager(id string, logger *slog.Logger) {
 	})
 }
 
-func (c *cluster) spec(role weirpb.Role, args ...string) *weirpb.RoleSpec {
+func (c *cluster) spec(role weirpb.Role) *weirpb.RoleSpec {
 	return &weirpb.RoleSpec{
-		Role: role, JobId: jobID, Dir: c.dir, Arguments: args,
+		Role: role, JobId: c.job, Dir: c.dir, Arguments: c.arguments,
 		Settings: map[string]string{
 			"parallelism.default": "2", "heartbeat.interval": heartbeat.String(),
 			"execution.checkpointing.interval": "100 ms", "execution.checkpointing.savepoint-dir": "savepoints",
@@ -95,9 +97,9 @@ func (c *cluster) spec(role weirpb.Role, args ...string) *weirpb.RoleSpec {
 }
 
 // lead starts the JobMaster of the job; the function ends it.
-func (c *cluster) lead(change func(*weirpb.RoleSpec), args ...string) (*process.Process, *weirpb.RoleReady) {
+func (c *cluster) lead(change func(*weirpb.RoleSpec)) (*process.Process, *weirpb.RoleReady) {
 	c.t.Helper()
-	spec := c.spec(weirpb.Role_ROLE_JOB_MASTER, args...)
+	spec := c.spec(weirpb.Role_ROLE_JOB_MASTER)
 	spec.JobMaster = &weirpb.JobMasterSpec{
 		ResourceManager: resourcemanager.Name, Dispatcher: "dispatcher", CheckpointDir: filepath.Join(c.dir, "checkpoints"),
 	}
@@ -134,7 +136,8 @@ func (l *link) Send(f *weirpb.Frame) bool {
 // newExecutor implements taskmanager.Config.Executor by a child.
 func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Executor, error) {
 	x := &relay{request: r, next: r.Now, gone: make(chan struct{})}
-	spec := c.spec(weirpb.Role_ROLE_EXECUTOR, executorArguments...)
+	spec := c.spec(weirpb.Role_ROLE_EXECUTOR)
+	spec.JobId = r.JobID
 	spec.Executor = &weirpb.ExecutorSpec{
 		TaskManager: r.TaskManager, Incarnation: r.Incarnation, HostId: "h", Listen: "127.0.0.1:0",
 		Socket: filepath.Join(c.t.TempDir(), "s"), MemoryBytes: 256 << 20, Slots: 1, HeartbeatMillis: heartbeat.Milliseconds(),
@@ -142,7 +145,9 @@ func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Execut
 	x.wg.Go(func() {
 		p, _, err := start(c.t, spec, x.receive)
 		if err != nil {
-			c.t.Errorf("executor: %v", err)
+			if c.t.Context().Err() == nil { // the test goes on
+				c.t.Errorf("executor: %v", err)
+			}
 			return
 		}
 		if !r.Post(func() { x.started(p) }) {
@@ -151,10 +156,6 @@ func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Execut
 	})
 	return x, nil
 }
-
-// executorArguments are those of the job: what a job does in an executor must not depend on those that only concern its
-// JobMaster, but here all are the same.
-var executorArguments = []string{"--n", "1000"}
 
 // relay passes messages between a TaskManager and a child.
 type relay struct {
@@ -278,7 +279,7 @@ func (c *cluster) ask(r *weirpb.JobRequest) *weirpb.JobReply {
 	r.Number = c.number
 	for range 2 { // messages may be doubled
 		c.router.Send(&weirpb.Envelope{
-			Protocol: rpc.Protocol, From: "dispatcher", To: "job/" + jobID, JobId: jobID,
+			Protocol: rpc.Protocol, From: "dispatcher", To: "job/" + c.job, JobId: c.job,
 			Body: &weirpb.Envelope_JobRequest{JobRequest: r},
 		})
 	}

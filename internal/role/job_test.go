@@ -52,8 +52,8 @@ func (c *cluster) counted() (total int64) {
 
 // A job runs to its end with its JobMaster in one process and its tasks in two others.
 func TestJobOfProcesses(t *testing.T) {
-	c := newCluster(t, 2)
-	p, ready := c.lead(nil, "--n", "1000")
+	c := newCluster(t, "--n", "1000")
+	p, ready := c.lead(nil)
 	if d := ready.GetJob(); ready.GetVersion() != "v1" || d.GetSlotsNeeded() != 2 || len(d.GetDirectories()) != 1 {
 		t.Errorf("ready: %v", ready)
 	}
@@ -75,7 +75,7 @@ func TestJobOfProcesses(t *testing.T) {
 	}
 	p.Stop(0)
 	// Whoever asks for that run later hears how it ended.
-	c.lead(func(s *weirpb.RoleSpec) { s.JobMaster.Resume = true }, "--n", "1000")
+	c.lead(func(s *weirpb.RoleSpec) { s.JobMaster.Resume = true })
 	if again := c.await("at an end", func(s *weirpb.JobSummary) bool { return ended(s) && s.GetTasks() == nil }); again.GetResult().GetState() != "FINISHED" {
 		t.Errorf("%v", again)
 	}
@@ -83,17 +83,15 @@ func TestJobOfProcesses(t *testing.T) {
 
 // A JobMaster process that is killed is followed by another, which goes on with the run; a stop with a savepoint ends it.
 func TestJobMasterKilledAndStopped(t *testing.T) {
-	executorArguments = []string{"--rate", "2000"}
-	t.Cleanup(func() { executorArguments = []string{"--n", "1000"} })
-	c := newCluster(t, 2)
-	p, _ := c.lead(nil, "--rate", "2000")
+	c := newCluster(t, "--rate", "2000")
+	p, _ := c.lead(nil)
 	first := c.await("running", running)
 	if a := c.ask(&weirpb.JobRequest{Body: &weirpb.JobRequest_Checkpoint{Checkpoint: &weirpb.TakeCheckpoint{Full: true}}}); a.GetCheckpoint() == 0 {
 		t.Fatalf("checkpoint on demand: %v", a)
 	}
 	p.Kill()
 	<-p.Done()
-	c.lead(func(s *weirpb.RoleSpec) { s.JobMaster.Resume = true }, "--rate", "2000")
+	c.lead(func(s *weirpb.RoleSpec) { s.JobMaster.Resume = true })
 	second := c.await("running again", func(s *weirpb.JobSummary) bool { return s.GetEpoch() > first.GetEpoch() && running(s) })
 	if second.GetJobId() != jobID || second.GetEpoch() != first.GetEpoch()+1 {
 		t.Errorf("%v follows %v", second, first)
@@ -116,15 +114,13 @@ func TestJobMasterKilledAndStopped(t *testing.T) {
 
 // Cancel and suspend end a job, each in its way.
 func TestJobCanceledAndSuspended(t *testing.T) {
-	executorArguments = []string{"--rate", "100"}
-	t.Cleanup(func() { executorArguments = []string{"--n", "1000"} })
 	for state, request := range map[string]*weirpb.JobRequest{
 		"CANCELED":  {Body: &weirpb.JobRequest_Cancel{Cancel: &weirpb.CancelJob{}}},
 		"SUSPENDED": {Body: &weirpb.JobRequest_Suspend{Suspend: &weirpb.SuspendJob{}}},
 	} {
 		t.Run(state, func(t *testing.T) {
-			c := newCluster(t, 2)
-			c.lead(nil, "--rate", "100")
+			c := newCluster(t, "--rate", "100")
+			c.lead(nil)
 			c.await("running", running)
 			if a := c.ask(request); a.GetError() != "" {
 				t.Errorf("%v", a)
@@ -133,5 +129,31 @@ func TestJobCanceledAndSuspended(t *testing.T) {
 				t.Errorf("%v", last)
 			}
 		})
+	}
+}
+
+// A run that begins from a savepoint has its key groups, which only the JobMaster reads: the executors, which describe the
+// job with others, get them with their tasks. With the state of both runs each number is counted once.
+func TestKeyGroupsOfRestoredState(t *testing.T) {
+	c := newCluster(t, "--rate", "2000")
+	c.lead(func(s *weirpb.RoleSpec) { s.Settings["pipeline.max-parallelism"] = "7" })
+	c.await("running", running)
+	stop := &weirpb.JobRequest{Body: &weirpb.JobRequest_Savepoint{Savepoint: &weirpb.TakeSavepoint{Stop: true}}}
+	from := c.ask(stop).GetLocation()
+	if last := c.await("at an end", ended); last.GetResult().GetState() != "FINISHED" || from == "" {
+		t.Fatalf("stopped as %v in %q", last, from)
+	}
+	before := c.counted()
+	c.job = strings.Repeat("a", len(jobID))
+	c.lead(func(s *weirpb.RoleSpec) { s.JobMaster.Restore = from })
+	c.await("running", func(s *weirpb.JobSummary) bool { return s.GetJobId() == c.job && running(s) })
+	detail := c.ask(&weirpb.JobRequest{Body: &weirpb.JobRequest_Describe{Describe: &weirpb.DescribeJob{}}}).GetDetail()
+	if detail.GetMaxParallelism() != 7 || !detail.GetCheckpoints().GetLatestRestored().GetSavepoint() {
+		t.Errorf("%d key groups, restored %v", detail.GetMaxParallelism(), detail.GetCheckpoints().GetLatestRestored())
+	}
+	c.ask(stop)
+	c.await("at an end", func(s *weirpb.JobSummary) bool { return s.GetJobId() == c.job && ended(s) })
+	if after := c.counted(); after <= before {
+		t.Errorf("%d numbers were counted, before the restore %d", after, before)
 	}
 }
