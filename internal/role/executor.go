@@ -75,15 +75,12 @@ func (s *session) executor(ctx context.Context) error {
 		Logger: newLogger(os.Stderr, s.spec.GetSettings()).With("job", r.job),
 		Post:   r.endpoint.Post, Send: r.endpoint.Send, BufferTimeout: d.settings.BufferTimeout,
 	}, time.Now())
-	s.ready(d.tell(g))
-	return r.serve(ctx)
-}
-
-// serve runs the executor until ctx ends, with the process.
-func (r *executorRole) serve(ctx context.Context) error {
+	// The TaskManager says which slots there are as soon as it hears that the role is taken on, and does not say it again:
+	// somebody must be there to hear it.
 	if err := r.endpoint.Start(r); err != nil {
 		return fmt.Errorf("start executor: %w", err)
 	}
+	s.ready(d.tell(g))
 	<-ctx.Done()
 	r.endpoint.Stop()
 	return context.Cause(ctx)

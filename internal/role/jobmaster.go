@@ -29,8 +29,11 @@ const (
 	defaultHeartbeatTimeout = 5 * time.Second
 	defaultSlotTimeout      = 5 * time.Minute
 	defaultCancelTimeout    = 30 * time.Second
-	// reconcileHeartbeats is for how many heartbeats a JobMaster that continues a run looks for running tasks.
+	// reconcileHeartbeats is for how many heartbeats a JobMaster that continues a run looks for running tasks, and
+	// reconcileMin for how long at least: TaskManagers of a JobManager that was stopped, or was cut off without a word, hear
+	// of another one only when its silence has lasted for 5 s. The search ends as soon as all tasks are found.
 	reconcileHeartbeats = 5
+	reconcileMin        = 8 * time.Second
 )
 
 // jobMaster takes the role on: it begins or continues the run of the job, and serves requests until the link ends.
@@ -55,7 +58,7 @@ func (s *session) jobMaster(ctx context.Context) error {
 		HeartbeatTimeout: jobsettings.Duration(settings, heartbeatTimeoutKey, max(defaultHeartbeatTimeout, 2*heartbeat)),
 		SlotTimeout:      jobsettings.Duration(settings, slotTimeoutKey, defaultSlotTimeout),
 		CancelTimeout:    jobsettings.Duration(settings, cancelTimeoutKey, defaultCancelTimeout),
-		RenewInterval:    2 * heartbeat, ReconcileTimeout: reconcileHeartbeats * heartbeat, Changed: r.changed,
+		RenewInterval:    2 * heartbeat, ReconcileTimeout: max(reconcileMin, reconcileHeartbeats*heartbeat), Changed: r.changed,
 	})
 	job, err := l.Submit(ctx, *sub)
 	if err != nil {
