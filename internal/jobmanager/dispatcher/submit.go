@@ -155,7 +155,27 @@ func (p *Programs) template(ctx context.Context, r rest.Run) (*core.Job, error) 
 	if _, err := jobsettings.ParseKnown(t.Settings); err != nil {
 		return nil, fmt.Errorf("%w: %w", rest.ErrInvalid, err)
 	}
+	own, err := jobsettings.ParseKnown(r.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", rest.ErrInvalid, err)
+	}
+	if own.CheckpointDir != "" {
+		if t.CheckpointDir, err = absoluteIn(t.Dir, "checkpoint directory", own.CheckpointDir); err != nil {
+			return nil, err
+		}
+	}
 	return t, p.checkRestore(ctx, t)
+}
+
+// absoluteIn resolves a path against the directory that it was submitted from.
+func absoluteIn(dir, what, path string) (string, error) {
+	switch {
+	case filepath.IsAbs(path):
+		return path, nil
+	case dir == "":
+		return "", fmt.Errorf("%w: %s %q: want an absolute path", rest.ErrInvalid, what, path)
+	}
+	return filepath.Join(dir, path), nil
 }
 
 // checkRestore makes the path of what a job begins from absolute, and sees whether it is there.
@@ -163,12 +183,11 @@ func (p *Programs) checkRestore(ctx context.Context, t *core.Job) error {
 	if t.Restore == "" {
 		return nil
 	}
-	if !filepath.IsAbs(t.Restore) {
-		if t.Dir == "" {
-			return fmt.Errorf("%w: savepoint %q: want an absolute path", rest.ErrInvalid, t.Restore)
-		}
-		t.Restore = filepath.Join(t.Dir, t.Restore)
+	path, err := absoluteIn(t.Dir, "savepoint", t.Restore)
+	if err != nil {
+		return err
 	}
+	t.Restore = path
 	if _, err := storage.OpenSnapshot(ctx, p.d.config.Objects, t.Restore, nil); err != nil {
 		return fmt.Errorf("%w: %w", rest.ErrInvalid, err)
 	}
