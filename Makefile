@@ -9,12 +9,13 @@ SEED ?= 1
 PKG ?= ./bench
 BENCH ?= .
 BENCHTIME ?= 5x
+DURATION ?= 10m
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Compile everything
@@ -39,6 +40,11 @@ purego: ## Run the tests of what assembly and mmap stand beside, without them
 .PHONY: sim
 sim: ## Replay one simulation: make sim SEED=42
 	go test ./test/sim -run TestSim -count=1 -v -sim.seed=$(SEED)
+
+.PHONY: chaos
+chaos: ## Kill, stop and cut off parts of clusters at random: make chaos DURATION=10m SEED=42
+	go test ./test/cluster -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.duration=$(DURATION) \
+		$(if $(filter command line environment,$(origin SEED)),-chaos.seed=$(SEED))
 
 .PHONY: bench
 bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BENCHTIME=1s
