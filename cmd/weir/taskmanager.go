@@ -43,10 +43,14 @@ func (a *app) runTaskManager(ctx context.Context, jobManager string) error {
 	if err != nil {
 		return exitError{exitFatal, err}
 	}
+	certificates, err := a.certificates(config.InternalSSL)
+	if err != nil {
+		return exitError{exitFatal, err}
+	}
 	w, err := taskmanager.Start(ctx, taskmanager.WorkerConfig{
 		ID: c.String(config.TaskManagerResourceID), DataDir: a.dataDir(), Slots: c.Int(config.TaskManagerSlots),
 		MemoryBytes: c.Memory(config.TaskManagerMemory), Version: buildVersion().Version,
-		Listen: listen, Host: c.String(config.TaskManagerHost),
+		Listen: listen, Host: c.String(config.TaskManagerHost), Certificates: certificates,
 		Connect: func(u taskmanager.Uplink) taskmanager.Connection {
 			return remote.Connect(remote.ClientConfig{
 				Addresses: addresses, TLS: tls, Router: u.Router, Hello: u.Hello, Logger: u.Logger,

@@ -127,7 +127,7 @@ var layers = []layer{
 	{"internal/role", []string{
 		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",
 		"internal/statebackend", "internal/checkpoint", "internal/rpc", "internal/jobmanager", "internal/taskmanager",
-		"internal/jobsettings", "internal/codec", "internal/keys", "internal/invariants",
+		"internal/jobsettings", "internal/certs", "internal/codec", "internal/keys", "internal/invariants",
 	}},
 	{"internal/cluster", []string{
 		"element", "connector", "stream", "internal/graph", "internal/operator", "internal/exchange", "internal/task",

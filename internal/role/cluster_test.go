@@ -4,6 +4,7 @@ package role_test
 
 import (
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -34,6 +35,10 @@ type cluster struct {
 	summaries chan *weirpb.JobSummary
 	replies   chan *weirpb.JobReply
 	number    int64
+	// certificates are, by TaskManager, the directories of those whose executors meet by protected TCP; nil for executors
+	// on one host.
+	certificates map[string]string
+	settings     map[string]string
 }
 
 func newCluster(t *testing.T, arguments ...string) *cluster {
@@ -87,13 +92,12 @@ func (c *cluster) startTaskManager(id string, logger *slog.Logger) {
 }
 
 func (c *cluster) spec(role weirpb.Role) *weirpb.RoleSpec {
-	return &weirpb.RoleSpec{
-		Role: role, JobId: c.job, Dir: c.dir, Arguments: c.arguments,
-		Settings: map[string]string{
-			"parallelism.default": "2", "heartbeat.interval": heartbeat.String(),
-			"execution.checkpointing.interval": "100 ms", "execution.checkpointing.savepoint-dir": "savepoints",
-		},
+	settings := map[string]string{
+		"parallelism.default": "2", "heartbeat.interval": heartbeat.String(),
+		"execution.checkpointing.interval": "100 ms", "execution.checkpointing.savepoint-dir": "savepoints",
 	}
+	maps.Copy(settings, c.settings)
+	return &weirpb.RoleSpec{Role: role, JobId: c.job, Dir: c.dir, Arguments: c.arguments, Settings: settings}
 }
 
 // lead starts the JobMaster of the job; the function ends it.
@@ -141,6 +145,9 @@ func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Execut
 	spec.Executor = &weirpb.ExecutorSpec{
 		TaskManager: r.TaskManager, Incarnation: r.Incarnation, HostId: "h", Listen: "127.0.0.1:0",
 		Socket: filepath.Join(c.t.TempDir(), "s"), MemoryBytes: 256 << 20, Slots: 1, HeartbeatMillis: heartbeat.Milliseconds(),
+	}
+	if dir := c.certificates[r.TaskManager]; dir != "" {
+		spec.Executor.HostId, spec.Executor.Certificates = r.TaskManager, dir
 	}
 	x.wg.Go(func() {
 		p, _, err := start(c.t, spec, x.receive)

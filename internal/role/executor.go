@@ -59,7 +59,11 @@ func (s *session) executor(ctx context.Context) error {
 			return anotherGraph("on the JobMaster", where)
 		}
 	}
-	x, err := exchange.NewEnvironment(exchangeConfig(s.spec))
+	config, err := exchangeConfig(s.spec)
+	if err != nil {
+		return err
+	}
+	x, err := exchange.NewEnvironment(config)
 	if err != nil {
 		return fmt.Errorf("open exchange: %w", err)
 	}
@@ -87,7 +91,7 @@ func (s *session) executor(ctx context.Context) error {
 }
 
 // exchangeConfig makes the exchange reachable by a unix socket, by TCP or by both, as far as addresses for them are given.
-func exchangeConfig(s *weirpb.RoleSpec) exchange.Config {
+func exchangeConfig(s *weirpb.RoleSpec) (exchange.Config, error) {
 	spec := s.GetExecutor()
 	c := exchange.Config{Job: s.GetJobId()}
 	switch {
@@ -99,7 +103,11 @@ func exchangeConfig(s *weirpb.RoleSpec) exchange.Config {
 	default:
 		c.Network, c.Listen = "tcp", spec.GetListen()
 	}
-	return c
+	var err error
+	if dir := spec.GetCertificates(); dir != "" {
+		c.Secure, err = secured(dir)
+	}
+	return c, err
 }
 
 // newProcessID tells this start of the executor from others.

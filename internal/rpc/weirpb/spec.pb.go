@@ -337,7 +337,10 @@ type ExecutorSpec struct {
 	Slots           int32  `protobuf:"varint,8,opt,name=slots,proto3" json:"slots,omitempty"`
 	HeartbeatMillis int64  `protobuf:"varint,9,opt,name=heartbeat_millis,json=heartbeatMillis,proto3" json:"heartbeat_millis,omitempty"`
 	// fingerprint is that of the graph that the JobMaster runs.
-	Fingerprint   uint64 `protobuf:"varint,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Fingerprint uint64 `protobuf:"varint,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// certificates is the directory of the cluster's certificates on this machine, by which connections by TCP are protected;
+	// empty for plain text.
+	Certificates  string `protobuf:"bytes,11,opt,name=certificates,proto3" json:"certificates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -440,6 +443,13 @@ func (x *ExecutorSpec) GetFingerprint() uint64 {
 		return x.Fingerprint
 	}
 	return 0
+}
+
+func (x *ExecutorSpec) GetCertificates() string {
+	if x != nil {
+		return x.Certificates
+	}
+	return ""
 }
 
 type JobDescription struct {
@@ -596,7 +606,7 @@ const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	"\arestore\x18\x04 \x01(\tR\arestore\x127\n" +
 	"\x18allow_non_restored_state\x18\x05 \x01(\bR\x15allowNonRestoredState\x12\x16\n" +
 	"\x06resume\x18\x06 \x01(\bR\x06resume\x126\n" +
-	"\tdescribed\x18\a \x01(\v2\x18.weir.rpc.JobDescriptionR\tdescribed\"\xb6\x02\n" +
+	"\tdescribed\x18\a \x01(\v2\x18.weir.rpc.JobDescriptionR\tdescribed\"\xda\x02\n" +
 	"\fExecutorSpec\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x17\n" +
@@ -608,7 +618,8 @@ const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	"\x05slots\x18\b \x01(\x05R\x05slots\x12)\n" +
 	"\x10heartbeat_millis\x18\t \x01(\x03R\x0fheartbeatMillis\x12 \n" +
 	"\vfingerprint\x18\n" +
-	" \x01(\x04R\vfingerprint\"\x93\x02\n" +
+	" \x01(\x04R\vfingerprint\x12\"\n" +
+	"\fcertificates\x18\v \x01(\tR\fcertificates\"\x93\x02\n" +
 	"\x0eJobDescription\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +

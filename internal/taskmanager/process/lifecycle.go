@@ -75,7 +75,7 @@ func (x *executor) launch(number, slots int) (*child.Process, error) {
 		TaskManager: x.request.TaskManager, Incarnation: x.request.Incarnation, HostId: x.worker.hostID,
 		Socket: x.worker.socket(x.request.JobID, number), Listen: x.worker.config.Listen, Host: x.worker.config.Host,
 		MemoryBytes: memory, Slots: int32(slots), HeartbeatMillis: x.request.Heartbeat.Milliseconds(),
-		Fingerprint: x.setup.GetSpec().GetExecutor().GetFingerprint(),
+		Fingerprint: x.setup.GetSpec().GetExecutor().GetFingerprint(), Certificates: x.worker.config.Certificates,
 	}
 	p, _, err := child.StartRole(x.ctx, child.Config{
 		Path: path, Args: spec.GetArguments(), Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),

@@ -67,6 +67,9 @@ type WorkerConfig struct {
 	// Listen is the TCP address that executors take records on, port 0 for any, and Host what others reach it by; both empty
 	// for 127.0.0.1.
 	Listen, Host string
+	// Certificates is the absolute directory of certificates by which executors protect their connections by TCP; empty for
+	// plain text.
+	Certificates string
 	// Connect makes the connection to the JobManager.
 	Connect func(Uplink) Connection
 	Logger  *slog.Logger
