@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ const newReadme = `# newjob
 var jobName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
 func (a *app) initCommand() *cobra.Command {
-	var module string
+	var module, checkout string
 	c := &cobra.Command{
 		Use: "init NAME", Short: "Make a new job with its test, in a directory of its own", Args: exactly("NAME"),
 		Long: "Make directory NAME with a Go module: a job that counts words, and a test of it. Then:\n\n" +
@@ -51,7 +52,10 @@ func (a *app) initCommand() *cobra.Command {
 			if module == "" {
 				module = "example.com/" + name
 			}
-			if err := writeJob(name, module); err != nil {
+			if checkout == "" {
+				checkout = enclosingCheckout()
+			}
+			if err := writeJob(name, module, absolute(checkout)); err != nil {
 				return err
 			}
 			return a.print(map[string]string{"dir": name, "module": module}, func(w io.Writer) {
@@ -60,20 +64,25 @@ func (a *app) initCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&module, "module", "", "path of the module (default: example.com/NAME)")
+	c.Flags().StringVar(&checkout, "checkout", "", "directory of a checkout of Weir to build against (default: the one that encloses the working directory, if any)")
 	return c
 }
 
 // writeJob makes the files of a new job; a directory that is there is left alone.
-func writeJob(name, module string) error {
+func writeJob(name, module, checkout string) error {
 	if err := os.Mkdir(name, 0o777); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s is there already; choose another name", name)
 		}
 		return err
 	}
+	mod := fmt.Sprintf("module %s\n\ngo 1.27\n\nrequire %s %s\n", module, ourModule, moduleVersion())
+	if checkout != "" {
+		mod += fmt.Sprintf("\nreplace %s => %s\n", ourModule, strconv.Quote(checkout))
+	}
 	fill := strings.NewReplacer("newjob", name, licence, "")
 	for file, text := range map[string]string{
-		"go.mod":  fmt.Sprintf("module %s\n\ngo 1.27\n\nrequire github.com/weir-stream/weir %s\n", module, moduleVersion()),
+		"go.mod":  mod,
 		"main.go": fill.Replace(newMain), "main_test.go": fill.Replace(newTest), "README.md": fill.Replace(newReadme),
 		"words.txt": "the quick brown fox\njumps over the lazy dog\nthe end\n",
 	} {
@@ -82,6 +91,26 @@ func writeJob(name, module string) error {
 		}
 	}
 	return nil
+}
+
+// ourModule is the path of this module.
+const ourModule = "github.com/weir-stream/weir"
+
+// enclosingCheckout is the directory of a checkout of Weir at or above the working directory; empty if there is none.
+func enclosingCheckout() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		text, readErr := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if readErr == nil && strings.Contains(string(text), "module "+ourModule+"\n") {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return ""
 }
 
 // moduleVersion is the version of Weir that a new job requires: this binary's, if it is a released one.
