@@ -200,7 +200,7 @@ func (c *counting) fail(j *running, uid string) {
 // TestNotEnoughSlots asks for more than there are, at the start and when a TaskManager doesn't come back.
 func TestNotEnoughSlots(t *testing.T) {
 	c := newCounting(t)
-	s := setting{parallelism: 2, managers: 2, restart: always(), slotTimeout: 200 * time.Millisecond}
+	s := setting{parallelism: 2, managers: 2, restart: always(), slotTimeout: 200 * time.Millisecond, losesManagers: true}
 	r := newRig(t, s)
 	r.setting.parallelism = 3
 	_, err := r.Submit(t.Context(), r.graph(c.build, embedded.RunOptions{}), embedded.RunOptions{})

@@ -52,6 +52,7 @@ func newLive(t *testing.T, seed uint64) *live {
 func (c *live) begin(s setting, o embedded.RunOptions) {
 	c.t.Helper()
 	s.fs, s.dir, s.inlineBytes = c.fs, "/checkpoints", -1
+	s.losesManagers = true
 	c.rig = newRig(c.t, s)
 	c.job = c.rig.start(c.build, o)
 }

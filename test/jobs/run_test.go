@@ -32,6 +32,8 @@ type setting struct {
 	dir string
 	// cancelTimeout and slotTimeout are the cluster's, zero for its defaults.
 	cancelTimeout, slotTimeout time.Duration
+	// losesManagers says that TaskManagers are killed: silence is believed soon.
+	losesManagers bool
 	// leavesBehind says that tasks of the test don't end with the cluster.
 	leavesBehind bool
 	// inlineBytes is the size up to which state becomes no file, 0 for the default, negative for none.
@@ -59,8 +61,13 @@ func anySetting(rng *rand.Rand) setting {
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
-// heartbeat is short: figures and failures are seen soon.
-const heartbeat = 20 * time.Millisecond
+// heartbeat is short: figures are seen soon. Where TaskManagers are killed, which nobody but their silence tells here, it is
+// believed after lossTimeout; elsewhere a machine that is busy with others must not lose any.
+const (
+	heartbeat   = 20 * time.Millisecond
+	lossTimeout = 25 * heartbeat
+	busyTimeout = time.Minute
+)
 
 // rig is a cluster that a test has for itself, with the setting that its jobs run in.
 type rig struct {
@@ -75,9 +82,13 @@ func newRig(t *testing.T, s setting) *rig {
 	t.Helper()
 	s.parallelism, s.managers = max(1, s.parallelism), max(1, s.managers)
 	log := newJournal(t)
+	timeout := busyTimeout
+	if s.losesManagers {
+		timeout = lossTimeout
+	}
 	c, err := embedded.Start(embedded.Config{
 		TaskManagers: s.managers, SlotsPerTaskManager: (s.parallelism + s.managers - 1) / s.managers,
-		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: 25 * heartbeat,
+		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: timeout,
 		CheckpointDir: s.dir, FS: s.fs, Logger: log.logger(), CancelTimeout: s.cancelTimeout, SlotTimeout: s.slotTimeout,
 		StateFiles: statefile.Options{InlineBytes: s.inlineBytes},
 	})

@@ -150,7 +150,7 @@ func (j *JobMaster) loadRestore() {
 		j.post(func(now time.Time) { j.core.RestoreFailed(err, kindOf(err), now) })
 	}
 	// Whoever does not lead any more must not start what its successor has taken on.
-	if err := j.config.Leader.Renew(j.ctx); err != nil {
+	if err := j.config.Leader.Check(j.ctx); err != nil {
 		if errors.Is(err, storage.ErrDeposed) {
 			j.endpoint.Post(func() { j.deposed(err) })
 		} else {
