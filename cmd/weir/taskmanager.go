@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/rpc/remote"
+	"github.com/weir-stream/weir/internal/rpc/weirpb"
 	taskmanager "github.com/weir-stream/weir/internal/taskmanager/process"
 )
 
@@ -54,6 +55,7 @@ func (a *app) runTaskManager(ctx context.Context, jobManager string) error {
 		Connect: func(u taskmanager.Uplink) taskmanager.Connection {
 			return remote.Connect(remote.ClientConfig{
 				Addresses: addresses, TLS: tls, Router: u.Router, Hello: u.Hello, Logger: u.Logger,
+				Connected: func(*weirpb.Welcome) { u.Connected() },
 			})
 		},
 		Logger: logger, Heartbeat: c.Duration(config.Heartbeat), OrphanTimeout: c.Duration(config.OrphanTimeout),

@@ -76,6 +76,14 @@ func (t *TaskManager) Drain() {
 	})
 }
 
+// Connected tells it that the ResourceManager is reached from now on, so that this one hears of its slots at once.
+func (t *TaskManager) Connected() {
+	t.endpoint.Post(func() {
+		t.slots.Connected(time.Now())
+		t.perform()
+	})
+}
+
 // Stop ends all executors, without a word to anybody, and waits for them. The error is ErrLeftBehind if some don't end.
 func (t *TaskManager) Stop() error {
 	t.endpoint.Stop() // from here on the state is this goroutine's

@@ -14,7 +14,7 @@ import (
 )
 
 // TestScripts tells stories: `receive from=NAME [job=ID] [epoch=N] [seq=N]` takes a message, `tick d=DURATION` lets time
-// pass, `drain` ends the giving of slots. The table follows the actions where it changed.
+// pass, `drain` ends the giving of slots, `connected` tells that the ResourceManager is reached. The table follows the actions where it changed.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
@@ -55,6 +55,8 @@ func TestScripts(t *testing.T) {
 				}
 			case "drain":
 				s.Drain()
+			case "connected":
+				s.Connected(now)
 			case "tick":
 				var text string
 				d.ScanArgs(t, "d", &text)

@@ -287,6 +287,13 @@ func (s *Slots) Tick(now time.Time) {
 	s.offer()
 }
 
+// Connected reports and offers at once: the ResourceManager that is reached again, or for the first time, may know nothing
+// of this TaskManager.
+func (s *Slots) Connected(now time.Time) {
+	s.next = now
+	s.Tick(now)
+}
+
 // Next is the time of the next Tick.
 func (s *Slots) Next() time.Time { return s.next }
 

@@ -51,6 +51,8 @@ type Uplink struct {
 	Router *rpc.Router
 	Hello  *weirpb.Hello
 	Logger *slog.Logger
+	// Connected is to be called whenever the JobManager is reached, for the first time or again.
+	Connected func()
 }
 
 // WorkerConfig is what a Worker is made of. DataDir, Slots, Connect and Logger are required.
@@ -169,7 +171,7 @@ func Start(ctx context.Context, c WorkerConfig) (_ *Worker, err error) {
 	}
 	w.connection = c.Connect(Uplink{w.router, &weirpb.Hello{
 		Version: c.Version, Id: c.ID, Incarnation: w.incarnation,
-	}, w.config.Logger})
+	}, w.config.Logger, w.manager.Connected})
 	close(w.connected)
 	w.config.Logger.InfoContext(ctx, "TaskManager started", "slots", c.Slots, "memory_bytes", c.MemoryBytes, "dir", w.dirs.root)
 	return w, nil
