@@ -84,7 +84,7 @@ func waiting(p *restclient.Progress) string {
 func sampleOf(p *restclient.Progress) *console.Sample {
 	watermark := int64(element.MinWatermark)
 	if p.Watermark != nil {
-		watermark = *p.Watermark
+		watermark = time.UnixMilli(*p.Watermark).UnixNano()
 	}
 	s := &console.Sample{
 		At: time.UnixMilli(p.Now), Status: p.State, Failures: int(p.Restarts), Failure: p.Failure,

@@ -38,9 +38,9 @@ func jobAt(passed time.Duration, records int64) *weirpb.JobDetail {
 					Metrics: &weirpb.TaskMetrics{
 						BusyNanos: int64(passed) / 4, IdleNanos: int64(passed) / 2, BackpressuredNanos: int64(passed) / 4,
 						Operators: []*weirpb.OperatorMetrics{
-							{Uid: "read", Name: "Source: read", RecordsOut: records, Watermark: 5},
+							{Uid: "read", Name: "Source: read", RecordsOut: records, Watermark: 5_999_999},
 							{
-								Uid: "map", Name: "map", RecordsIn: records, RecordsOut: records / 2, Watermark: 4, LateDropped: 6,
+								Uid: "map", Name: "map", RecordsIn: records, RecordsOut: records / 2, Watermark: 4e6, LateDropped: 6,
 								Counters: map[string]int64{"drops": 3}, Gauges: map[string]float64{"load": 0.5},
 							},
 						},
@@ -203,5 +203,16 @@ func TestPrometheus(t *testing.T) {
 	}
 	if strings.Contains(text, "lastCheckpointExternalPath") || strings.Contains(text, " 99") {
 		t.Error("a text or a second value of a name is shown")
+	}
+}
+
+func TestWatermarkMillis(t *testing.T) {
+	t.Parallel()
+	for nanos, want := range map[int64]int64{
+		0: 0, 1_999_999: 1, -1: -1, -1_000_000: -1, -1_000_001: -2, math.MinInt64: math.MinInt64, math.MaxInt64: math.MaxInt64,
+	} {
+		if got := WatermarkMillis(&weirpb.OperatorMetrics{Watermark: nanos}); got != want {
+			t.Errorf("%d ns: %d ms, want %d", nanos, got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -106,7 +107,21 @@ func OfTask(m *weirpb.TaskMetrics, r TaskRates) []Value {
 	return append(values,
 		counter("numRecordsIn", head.RecordsIn), gauge("numRecordsInPerSecond", rate(r.In, 0)),
 		counter("numRecordsOut", last.RecordsOut), gauge("numRecordsOutPerSecond", rate(r.Out, n-1)),
-		counter("numLateRecordsDropped", late), whole("currentInputWatermark", head.Watermark))
+		counter("numLateRecordsDropped", late), whole("currentInputWatermark", WatermarkMillis(head)))
+}
+
+// WatermarkMillis is the watermark of an operator in milliseconds, as Flink has them. The one before all times and the one
+// after them stay what they are.
+func WatermarkMillis(o *weirpb.OperatorMetrics) int64 {
+	const perMilli = int64(time.Millisecond)
+	w := o.GetWatermark()
+	if w == math.MinInt64 || w == math.MaxInt64 {
+		return w
+	}
+	if w%perMilli < 0 {
+		return w/perMilli - 1
+	}
+	return w / perMilli
 }
 
 // OfOperator returns the figures of operator i of a task's chain, those of the user's code included.
@@ -116,7 +131,7 @@ func OfOperator(m *weirpb.TaskMetrics, r TaskRates, i int) []Value {
 		counter("numRecordsIn", o.RecordsIn), gauge("numRecordsInPerSecond", rate(r.In, i)),
 		counter("numRecordsOut", o.RecordsOut), gauge("numRecordsOutPerSecond", rate(r.Out, i)),
 		counter("numLateRecordsDropped", o.LateDropped),
-		whole("currentInputWatermark", o.Watermark), whole("currentOutputWatermark", o.Watermark),
+		whole("currentInputWatermark", WatermarkMillis(o)), whole("currentOutputWatermark", WatermarkMillis(o)),
 		whole("stateRows", o.StateRows), whole("stateBytes", o.StateBytes),
 	}
 	for name, n := range o.Counters {

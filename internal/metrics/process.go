@@ -40,12 +40,13 @@ const (
 )
 
 // Read returns gauges by Flink's names. What a Java process has and a Go process has not is 0, or -1 for an unlimited
-// maximum; threads are goroutines.
+// maximum; threads are goroutines. The heap may become as large as the limit that is set, or else as the machine's memory.
 func (p *Process) Read(now time.Time) map[string]float64 {
 	r := readRuntime()
 	heapMax := r[runtimeLimit]
 	if heapMax >= math.MaxInt64 {
-		heapMax = -1
+		// Flink's dashboard divides by it.
+		heapMax = float64(MachineMemoryBytes())
 	}
 	committed := r[runtimeHeap] + r[runtimeHeapUnused] + r[runtimeHeapFree]
 	rest := max(0, r[runtimeTotal]-r[runtimeReleased]-committed)

@@ -140,10 +140,10 @@ func fakeAttempt(vertex int, subtask, number int32, state string) *weirpb.Attemp
 			BusyNanos: 2e9, IdleNanos: 1e9, BackpressuredNanos: 7e9, BatchesIn: 10,
 			Operators: []*weirpb.OperatorMetrics{
 				{
-					Uid: "read", Name: "Source: read", RecordsIn: 0, RecordsOut: 1000, Watermark: begin + 900, Holder: "split-7",
+					Uid: "read", Name: "Source: read", RecordsIn: 0, RecordsOut: 1000, Watermark: (begin + 900) * 1e6, Holder: "split-7",
 				},
 				{
-					Uid: "map", Name: "map", RecordsIn: 1000, RecordsOut: 900 + int64(subtask)*100, Watermark: begin + 1000,
+					Uid: "map", Name: "map", RecordsIn: 1000, RecordsOut: 900 + int64(subtask)*100, Watermark: (begin + 1000) * 1e6,
 					Counters: map[string]int64{"dropped": 3}, Gauges: map[string]float64{"load": 0.5},
 				},
 			},

@@ -504,9 +504,9 @@ func (v *view) setWatermark(p *progressAnswer) {
 	for _, vertex := range v.Vertices {
 		for _, at := range currentAttempts(vertex.Subtasks) {
 			for _, o := range at.GetMetrics().GetOperators() {
-				if o.Watermark < low {
-					low, p.Holder = o.Watermark, o.Holder
-				} else if o.Watermark == low && p.Holder == "" {
+				if w := metrics.WatermarkMillis(o); w < low {
+					low, p.Holder = w, o.Holder
+				} else if w == low && p.Holder == "" {
 					p.Holder = o.Holder
 				}
 			}

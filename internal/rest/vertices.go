@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/weir-stream/weir/internal/metrics"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
@@ -234,7 +235,7 @@ func (a *API) watermarks(r *http.Request) (any, error) {
 		if operators := s.Current.GetMetrics().GetOperators(); len(operators) > 0 {
 			values = append(values, metricValue{
 				ID:    strconv.Itoa(int(s.Index)) + ".currentInputWatermark",
-				Value: strconv.FormatInt(operators[0].Watermark, 10),
+				Value: strconv.FormatInt(metrics.WatermarkMillis(operators[0]), 10),
 			})
 		}
 	}

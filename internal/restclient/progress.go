@@ -24,7 +24,7 @@ type Progress struct {
 	Failure      string         `json:"failure"`
 	RecordsIn    int64          `json:"records-in"`
 	RecordsOut   int64          `json:"records-out"`
-	// Watermark is nil while a task has none.
+	// Watermark is in milliseconds since 1970, nil while a task has none.
 	Watermark              *int64 `json:"watermark"`
 	Holder                 string `json:"watermark-holder"`
 	LastCheckpoint         int64  `json:"last-checkpoint"`

@@ -169,7 +169,8 @@ type OperatorMetrics struct {
 	RecordsIn   int64                  `protobuf:"varint,3,opt,name=records_in,json=recordsIn,proto3" json:"records_in,omitempty"`
 	RecordsOut  int64                  `protobuf:"varint,4,opt,name=records_out,json=recordsOut,proto3" json:"records_out,omitempty"`
 	LateDropped int64                  `protobuf:"varint,5,opt,name=late_dropped,json=lateDropped,proto3" json:"late_dropped,omitempty"`
-	Watermark   int64                  `protobuf:"varint,6,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	// watermark is in nanoseconds since 1970.
+	Watermark int64 `protobuf:"varint,6,opt,name=watermark,proto3" json:"watermark,omitempty"`
 	// holder is the split that holds the watermark of a source.
 	Holder        string             `protobuf:"bytes,7,opt,name=holder,proto3" json:"holder,omitempty"`
 	StateRows     int64              `protobuf:"varint,8,opt,name=state_rows,json=stateRows,proto3" json:"state_rows,omitempty"`

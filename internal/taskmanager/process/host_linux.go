@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 )
 
 // hostID is the same for processes that see the same files: those of one start of a machine in one mount namespace.
@@ -20,13 +19,4 @@ func hostID() (string, error) {
 		return "", fmt.Errorf("identify host: %w", err)
 	}
 	return strings.TrimSpace(string(boot)) + "/" + mounts, nil
-}
-
-// machineMemoryBytes is the memory of the machine; zero if it can't be known.
-func machineMemoryBytes() int64 {
-	var s syscall.Sysinfo_t
-	if err := syscall.Sysinfo(&s); err != nil {
-		return 0
-	}
-	return int64(s.Totalram) * int64(s.Unit)
 }

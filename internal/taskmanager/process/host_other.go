@@ -17,6 +17,3 @@ func hostID() (string, error) {
 	}
 	return host, nil
 }
-
-// machineMemoryBytes is not known here.
-func machineMemoryBytes() int64 { return 0 }

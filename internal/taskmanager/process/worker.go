@@ -165,7 +165,7 @@ func Start(ctx context.Context, c WorkerConfig) (_ *Worker, err error) {
 	w.limitMemory()
 	w.router = rpc.NewRouter(w.config.Logger)
 	w.requests = startRequests(w.logDir())
-	w.machine = newMachine(time.Now())
+	w.machine = newMachine()
 	if err := w.startManager(); err != nil {
 		return nil, err
 	}
