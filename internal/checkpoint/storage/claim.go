@@ -49,6 +49,11 @@ func (d *decidedRecord) counts(id int64) bool {
 func (r *Run) metaName(id int64) string { return r.path("chk/" + number(id) + ".meta") }
 func (r *Run) markName(id int64) string { return r.path("chk/" + number(id) + ".mark") }
 
+// MetadataPath is the path by which OpenSnapshot finds a checkpoint of the run.
+func (r *Run) MetadataPath(id int64) string {
+	return checkpoint.Join(r.objects.Location(), r.metaName(id))
+}
+
 // newestDecided returns the newest decided-below record and its number; both zero if there is none.
 func (r *Run) newestDecided(ctx context.Context) (d decidedRecord, n int64, err error) {
 	for {

@@ -158,8 +158,7 @@ func openSnapshot(ctx context.Context, open func(string) Objects, location strin
 		return nil, fmt.Errorf("run %s has no complete checkpoint", run.info.JobID)
 	}
 	// The path of the checkpoint, not of the run: beginning again means from the same.
-	at := checkpoint.Join(run.objects.Location(), run.metaName(rec.Metadata.ID))
-	return &Snapshot{Metadata: rec.Metadata.Rebased(run.Location()), Path: at, Skipped: rec.Skipped, run: run}, nil
+	return &Snapshot{Metadata: rec.Metadata.Rebased(run.Location()), Path: run.MetadataPath(rec.Metadata.ID), Skipped: rec.Skipped, run: run}, nil
 }
 
 func readSnapshot(ctx context.Context, o Objects, name, location string, verify Verify) (*Snapshot, error) {

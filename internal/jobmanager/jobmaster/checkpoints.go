@@ -13,16 +13,16 @@ import (
 const unknown = -1
 
 // checkpointsOf are the figures of checkpoints as a message.
-func checkpointsOf(s *coordinator.Stats, g *graph.JobGraph) *weirpb.CheckpointsDetail {
+func checkpointsOf(s *coordinator.Stats, g *graph.JobGraph, path func(id int64) string) *weirpb.CheckpointsDetail {
 	w := &weirpb.CheckpointsDetail{
 		Restored: s.Counts.Restored, Total: s.Counts.Total, InProgress: s.Counts.InProgress,
 		Completed: s.Counts.Completed, Failed: s.Counts.Failed,
-		LatestCompleted: checkpointOf(s.LatestCompleted, g), LatestSavepoint: checkpointOf(s.LatestSavepoint, g),
-		LatestFailed: checkpointOf(s.LatestFailed, g),
+		LatestCompleted: checkpointOf(s.LatestCompleted, g, path), LatestSavepoint: checkpointOf(s.LatestSavepoint, g, path),
+		LatestFailed: checkpointOf(s.LatestFailed, g, path),
 	}
 	retained := 0
 	for _, c := range s.History { // newest first
-		d := checkpointOf(c, g)
+		d := checkpointOf(c, g, path)
 		if c.Status == coordinator.Completed && !isSavepoint(c.Kind) {
 			d.Discarded = retained >= g.Stream.Checkpoints.WithDefaults().Retained
 			retained++
@@ -39,7 +39,7 @@ func isSavepoint(k checkpoint.Kind) bool {
 	return k == checkpoint.Savepoint || k == checkpoint.Terminal
 }
 
-func checkpointOf(c *coordinator.CheckpointStats, g *graph.JobGraph) *weirpb.CheckpointDetail {
+func checkpointOf(c *coordinator.CheckpointStats, g *graph.JobGraph, path func(id int64) string) *weirpb.CheckpointDetail {
 	if c == nil {
 		return nil
 	}
@@ -47,6 +47,9 @@ func checkpointOf(c *coordinator.CheckpointStats, g *graph.JobGraph) *weirpb.Che
 		Id: c.ID, Status: statusOf(c.Status), Type: typeOf(c.Kind), Trigger: millis(c.Trigger),
 		LatestAck: millis(c.LatestAck), End: millis(c.End), StateBytes: c.StateBytes, AddedBytes: c.AddedBytes,
 		Location: c.Location, Failure: c.Failure,
+	}
+	if c.Status == coordinator.Completed && !isSavepoint(c.Kind) {
+		w.Location = path(c.ID)
 	}
 	for i := range c.Vertices {
 		v := &c.Vertices[i]

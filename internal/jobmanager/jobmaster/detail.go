@@ -16,8 +16,8 @@ import (
 // entered is when the job entered each status last, zero where it has not.
 type entered [core.JobSuspended + 1]time.Time
 
-// detailOf is the state of a job as a message.
-func detailOf(d *core.JobDetails, g *graph.JobGraph, at entered) *weirpb.JobDetail {
+// detailOf is the state of a job as a message; path tells where a completed checkpoint lies.
+func detailOf(d *core.JobDetails, g *graph.JobGraph, at entered, path func(id int64) string) *weirpb.JobDetail {
 	w := &weirpb.JobDetail{
 		JobId: d.JobID, Name: d.Name, Epoch: d.Epoch, State: d.Status.String(), Timestamps: map[string]int64{},
 		Start: millis(at[core.JobInitializing]), SlotsNeeded: int32(d.Slots), SlotsMissing: int32(d.MissingSlots),
@@ -41,7 +41,7 @@ func detailOf(d *core.JobDetails, g *graph.JobGraph, at entered) *weirpb.JobDeta
 		w.Failures = append(w.Failures, failureOf(&d.Failures[i]))
 	}
 	w.Cause = failureOf(d.Cause)
-	w.Checkpoints = checkpointsOf(&d.Checkpoints, g)
+	w.Checkpoints = checkpointsOf(&d.Checkpoints, g, path)
 	w.Checkpoints.Committed = d.Committed
 	return w
 }

@@ -3,6 +3,7 @@
 package jobmaster
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestDetail(t *testing.T) {
 			completed(4, checkpoint.Savepoint), completed(3, checkpoint.Periodic), completed(2, checkpoint.Periodic),
 		}},
 	}
-	w := detailOf(&d, g, entered{core.JobInitializing: at(1), core.JobRunning: at(2)})
+	w := detailOf(&d, g, entered{core.JobInitializing: at(1), core.JobRunning: at(2)}, func(id int64) string { return fmt.Sprint("at/", id) })
 	if w.GetStart() != 1000 || w.GetTimestamps()["RUNNING"] != 2000 || len(w.GetTimestamps()) != 2 || w.GetEnd() != 0 || w.GetRestarts() != 1 {
 		t.Errorf("times of the job: %v", w)
 	}
@@ -61,6 +62,9 @@ func TestDetail(t *testing.T) {
 	h := w.GetCheckpoints().GetHistory()
 	if h[0].GetType() != "SAVEPOINT" || h[0].GetDiscarded() || h[1].GetDiscarded() || !h[2].GetDiscarded() {
 		t.Errorf("the newest checkpoint and savepoints are kept: %v", h)
+	}
+	if h[0].GetLocation() != "" || h[1].GetLocation() != "at/3" {
+		t.Errorf("places: %q of a savepoint, %q of a checkpoint", h[0].GetLocation(), h[1].GetLocation())
 	}
 	if s := h[1].GetVertices()[0].GetSubtasks()[0]; s.GetAck() != 4000 || s.GetStateBytes() != 9 || s.GetStartDelayMillis() != unknown {
 		t.Errorf("subtask of a checkpoint: %v", s)

@@ -179,7 +179,7 @@ func (j *JobMaster) Detail(ctx context.Context) (*weirpb.JobDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	return detailOf(&d, j.config.Graph, at), nil
+	return detailOf(&d, j.config.Graph, at, j.config.Leader.MetadataPath), nil
 }
 
 // observe returns the state of the job, and when it entered its states.
