@@ -70,13 +70,19 @@ func TestJobMasterIsReplaced(t *testing.T) {
 		t.Helper()
 		d := w.lead(1)
 		id, m := w.run(d)
+		j, err := d.job(id)
+		must(t, err)
 		var waits []time.Duration
 		for range 12 {
 			w.ready(d, id)
 			died := time.Now()
 			m.crash()
-			if s := w.await(d, id, "RUNNING"); s.GetResult() != nil {
+			s := w.await(d, id, "RUNNING")
+			if s.GetResult() != nil {
 				t.Errorf("while there is no JobMaster: %v", s)
+			}
+			if s.GetStartUnixMillis() != j.record.Submitted.UnixMilli() {
+				t.Errorf("the job was submitted at %v, and begins at %v", j.record.Submitted, time.UnixMilli(s.GetStartUnixMillis()))
 			}
 			m = w.master()
 			waits = append(waits, time.Since(died))
@@ -405,6 +411,9 @@ func TestDetail(t *testing.T) {
 		m.say(nil)
 		synctest.Wait()
 		a := detail()
+		if j, err := d.job(id); err != nil || a.GetStart() != j.record.Submitted.UnixMilli() {
+			t.Errorf("the job begins at %v: %v", time.UnixMilli(a.GetStart()), err)
+		}
 		if b := detail(); a.GetState() != "RUNNING" || a.GetRestarts() != b.GetRestarts() {
 			t.Errorf("asked twice at once: %v, %v", a, b)
 		}

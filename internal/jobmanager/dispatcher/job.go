@@ -117,6 +117,8 @@ func (j *job) summarize(s *weirpb.JobSummary) {
 	if !j.mu.up || j.mu.ended || s.GetEpoch() < j.mu.summary.GetEpoch() {
 		return
 	}
+	// A job begins once, whichever JobMaster leads it now.
+	s.StartUnixMillis = j.record.Submitted.UnixMilli()
 	news := !j.mu.ready || s.GetState() != j.mu.summary.GetState() || s.GetResult() != nil
 	j.mu.summary, j.mu.ready, j.mu.heard = s, true, true
 	if news {

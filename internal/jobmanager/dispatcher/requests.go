@@ -100,6 +100,8 @@ func (j *job) freshDetail(ctx context.Context) *weirpb.JobDetail {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	// The JobMaster knows only when it began itself.
+	answer.GetDetail().Start = j.record.Submitted.UnixMilli()
 	j.mu.detail, j.mu.detailAt = answer.GetDetail(), time.Now()
 	return j.mu.detail
 }
