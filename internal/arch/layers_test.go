@@ -110,6 +110,7 @@ var layers = []layer{
 	{"internal/restclient", nil},
 	{"internal/metrics", []string{"internal/rpc", "internal/invariants"}},
 	{"internal/rest", []string{"internal/rpc/weirpb", "internal/config", "internal/metrics", "internal/invariants"}},
+	{"internal/rest/resttest", nil},
 	{"internal/jobmanager/process", []string{
 		"internal/rpc", "internal/rpc/remote", "internal/process", "internal/artifacts", "internal/checkpoint", "internal/rest", "internal/metrics",
 		"internal/cluster", "internal/jobmanager", "internal/invariants",

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-stream/weir/internal/rest/resttest"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
@@ -242,7 +243,7 @@ func TestJobsWithoutDetail(t *testing.T) {
 		"/execution-result",
 	} {
 		c := call{method: http.MethodGet, path: "/jobs/" + jobRunning + page, status: "200"}
-		check(t, h, c, "/v1", recorded(t)["GET /jobs/:jid"+page]["200"])
+		check(t, h, c, "/v1", resttest.Recorded(t, shapesFile)["GET /jobs/:jid"+page]["200"])
 	}
 	if p := bodyOf[progressAnswer](t, h, "/weir/jobs/"+jobRunning+"/progress"); p.State != "RUNNING" || p.Watermark != nil {
 		t.Errorf("progress: %+v", p)

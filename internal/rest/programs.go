@@ -79,15 +79,15 @@ type uploadAnswer struct {
 	SHA256 string `json:"sha256"`
 }
 
-// uploadProgram stores the one part of a form, while it arrives.
+// uploadProgram stores the one file of a form, while it arrives.
 func (a *API) uploadProgram(r *http.Request) (any, error) {
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, invalid("the program has to be sent as multipart/form-data in one part named jarfile: %v", err)
 	}
-	part, err := form.NextPart()
+	part, err := programPart(form)
 	if err != nil {
-		return nil, invalid("the form has no part: exactly one has to be there, with the program")
+		return nil, err
 	}
 	name, err := programName(part)
 	if err != nil {
@@ -103,6 +103,19 @@ func (a *API) uploadProgram(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return uploadAnswer{Filename: "/jars/" + p.ID, Status: "success", ID: p.ID, SHA256: p.SHA256}, nil
+}
+
+// programPart is the first part of a form, or the second behind what Flink's own client sends first with every file: a
+// part named request with the JSON of a message, which is empty here.
+func programPart(form *multipart.Reader) (*multipart.Part, error) {
+	part, err := form.NextPart()
+	if err == nil && part.FormName() == "request" && part.FileName() == "" {
+		part, err = form.NextPart()
+	}
+	if err != nil {
+		return nil, invalid("the form has no part: exactly one has to be there, with the program")
+	}
+	return part, nil
 }
 
 // programName checks the file name of a part. Any is fine that is one: no folders, nothing that a terminal acts on.

@@ -164,6 +164,25 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// TestUploadOfFlink: Flink's own client sends a part with a message before the file.
+func TestUploadOfFlink(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	s := serveTest(t, f, nil)
+	const form = "--b\r\nContent-Disposition: form-data; name=\"request\"\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\n{}\r\n" +
+		"--b\r\nContent-Disposition: form-data; name=\"file_0\"; filename=\"flights\"\r\n" +
+		"Content-Type: application/java-archive\r\n\r\nprogram\r\n--b--\r\n"
+	status, body := send(t, http.MethodPost, "http://"+s.Addr()+"/v1/jars/upload", "multipart/form-data; boundary=b", strings.NewReader(form))
+	if status != http.StatusOK || !strings.Contains(body, "flights") {
+		t.Errorf("%d %s", status, body)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.uploaded) != 1 || string(f.uploaded["flights"]) != "program" {
+		t.Errorf("stored: %v", f.uploaded)
+	}
+}
+
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFake()
