@@ -39,6 +39,7 @@ const (
 
 // TestChaos kills, stops and cuts off the parts of a cluster at random, under two jobs that write exactly once.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	seed := *chaosSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -137,6 +138,9 @@ func (s *soak) tell(format string, args ...any) {
 
 // enough tells whether there were enough faults.
 func (s *soak) enough(begun time.Time) bool {
+	if s.process.ended() {
+		s.t.Fatalf("cluster up has ended:\n%s", s.process.text())
+	}
 	if s.t.Failed() {
 		return true
 	}

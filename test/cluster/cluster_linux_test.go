@@ -39,6 +39,9 @@ type cluster struct {
 // newCluster prepares a cluster and, at the end of the test, proves that nothing of it is left.
 func newCluster(t testing.TB, up ...string) *cluster {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("clusters take their time")
+	}
 	root := shortDir(t)
 	c := &cluster{t: t, timeout: 10 * time.Second, root: root, data: filepath.Join(root, "d"), work: filepath.Join(root, "w")}
 	if err := os.Mkdir(c.work, 0o700); err != nil {
@@ -63,7 +66,7 @@ func startCluster(t testing.TB, up ...string) *cluster {
 // start starts the cluster, as often as it was ended.
 func (c *cluster) start() {
 	c.t.Helper()
-	c.process = begin(c.t, c.work, weir(c.t), append([]string{"cluster", "up"}, c.up...)...)
+	c.process = beginFor(c.t, forEver, c.work, weir(c.t), append([]string{"cluster", "up"}, c.up...)...)
 	c.t.Cleanup(func() { // before begin's, which kills it
 		if c.t.Failed() {
 			c.t.Log(c.logs())

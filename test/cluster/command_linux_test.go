@@ -27,8 +27,17 @@ const commandMax = 3 * time.Minute
 // begin starts a program in a directory. It is killed at the end of the test at the latest.
 func begin(t testing.TB, dir, program string, args ...string) *command {
 	t.Helper()
+	return beginFor(t, commandMax, dir, program, args...)
+}
+
+// forEver is the limit of what goes on until it is stopped.
+const forEver = 24 * time.Hour
+
+// beginFor is begin with another limit.
+func beginFor(t testing.TB, limit time.Duration, dir, program string, args ...string) *command {
+	t.Helper()
 	c := &command{done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), commandMax)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
 	c.cmd = exec.CommandContext(ctx, program, args...)
 	c.cmd.Dir = dir
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.err

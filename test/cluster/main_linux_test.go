@@ -5,6 +5,7 @@ package cluster
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	built.dir = dir
+	// Tests wait for processes most of the time.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir) // what is left there is only in the way
 	os.Exit(code)
