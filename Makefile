@@ -50,6 +50,10 @@ chaos: ## Kill, stop and cut off parts of clusters at random: make chaos DURATIO
 bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BENCHTIME=1s
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
 
+.PHONY: bench-cluster
+bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many jobs; make bench-cluster ARGS='-only start'
+	go run ./bench/cluster $(ARGS)
+
 .PHONY: lint
 lint: ## Run the linters
 	.ci/run lint
