@@ -144,7 +144,7 @@ func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Execut
 	spec.JobId = r.JobID
 	spec.Executor = &weirpb.ExecutorSpec{
 		TaskManager: r.TaskManager, Incarnation: r.Incarnation, HostId: "h", Listen: "127.0.0.1:0",
-		Socket: filepath.Join(c.t.TempDir(), "s"), MemoryBytes: 256 << 20, Slots: 1, HeartbeatMillis: heartbeat.Milliseconds(),
+		CheckpointDir: filepath.Join(c.dir, "checkpoints"), Socket: filepath.Join(c.t.TempDir(), "s"), MemoryBytes: 256 << 20, Slots: 1, HeartbeatMillis: heartbeat.Milliseconds(),
 	}
 	if dir := c.certificates[r.TaskManager]; dir != "" {
 		spec.Executor.HostId, spec.Executor.Certificates = r.TaskManager, dir

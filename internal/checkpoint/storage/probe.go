@@ -3,67 +3,57 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 )
 
-// Probe is a file that shows, before a job starts, whether a TaskManager sees the same storage as the JobMaster.
-type Probe struct {
-	Name    string
-	Content []byte
-}
+const (
+	// probePause is the time between two looks for a record, and probePatience how long it may take to appear: a file that
+	// another machine has just made can come late.
+	probePause    = 200 * time.Millisecond
+	probePatience = 3 * time.Second
+)
 
-// WriteProbe writes a probe and reads it back. nonce makes it different from all others; RemoveProbe ends it.
-func (l *Leader) WriteProbe(ctx context.Context, nonce string) (Probe, error) {
-	p := Probe{Name: l.path("probe/" + part(nonce)), Content: []byte("probe " + nonce + "\n")}
-	if err := l.objects.Put(ctx, p.Name, p.Content); err != nil {
-		return p, fmt.Errorf("checkpoint directory %s can't be written: %w", l.objects.Location(), err)
-	}
-	return p, p.read(ctx, l.objects, p.Name)
-}
-
-// Answer is what a TaskManager does with a probe, over its own view of the storage: it reads it, and writes an answer.
-func (p Probe) Answer(ctx context.Context, o Objects, taskManager string) error {
-	if err := p.read(ctx, o, p.Name); err != nil {
-		return err
-	}
-	if err := o.Put(ctx, p.answer(taskManager), p.Content); err != nil {
-		return fmt.Errorf("checkpoint directory %s can't be written: %w", o.Location(), err)
-	}
-	return nil
-}
-
-// CheckProbe reads the answer of a TaskManager; an error names it.
-func (l *Leader) CheckProbe(ctx context.Context, p Probe, taskManager string) error {
-	if err := p.read(ctx, l.objects, p.answer(taskManager)); err != nil {
-		return fmt.Errorf("TaskManager %s writes to another checkpoint directory than the JobMaster: %w", taskManager, err)
-	}
-	return nil
-}
-
-// RemoveProbe removes a probe and the answers to it.
-func (l *Leader) RemoveProbe(ctx context.Context, p Probe, taskManagers ...string) error {
-	names := []string{p.Name}
-	for _, tm := range taskManagers {
-		names = append(names, p.answer(tm))
-	}
-	return l.objects.Remove(ctx, names...)
-}
-
-func (p Probe) answer(taskManager string) string { return p.Name + "." + part(taskManager) }
-
-func (p Probe) read(ctx context.Context, o Objects, name string) error {
-	b, err := o.Get(ctx, name)
+// Probe tells whether a process sees the checkpoint directory in which the JobMaster has begun the run of a job, and can
+// write there. by names the process among those that may probe at once, in letters, digits, '-' and '_'.
+func (s *Store) Probe(ctx context.Context, jobID, by string) error {
+	r, err := s.awaitRun(ctx, jobID)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("checkpoint directory %s is not the JobMaster's: %w", o.Location(), err)
+	case errors.Is(err, ErrNoRun):
+		return fmt.Errorf("checkpoint directory %s is not the JobMaster's: it has no record of the run of this job", s.objects.Location())
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("checkpoint directory %s can't be read: %w", s.objects.Location(), err)
 	case err != nil:
-		return fmt.Errorf("checkpoint directory %s can't be read: %w", o.Location(), err)
-	case !bytes.Equal(b, p.Content):
-		return fmt.Errorf("checkpoint directory %s: %s holds other bytes than were written", o.Location(), name)
+		return fmt.Errorf("checkpoint directory %s: %w", s.objects.Location(), err)
+	}
+	name := r.path("probe-" + part(by))
+	if err := s.objects.Put(ctx, name, []byte(by+"\n")); err != nil {
+		return fmt.Errorf("checkpoint directory %s can't be written: %w", s.objects.Location(), err)
+	}
+	if err := s.objects.Remove(ctx, name); err != nil {
+		return fmt.Errorf("checkpoint directory %s: nothing can be removed from it: %w", s.objects.Location(), err)
 	}
 	return nil
+}
+
+// awaitRun waits a moment for the record of a run.
+func (s *Store) awaitRun(ctx context.Context, jobID string) (*Run, error) {
+	deadline := time.NewTimer(probePatience)
+	defer deadline.Stop()
+	for {
+		r, err := s.Run(ctx, jobID)
+		if !errors.Is(err, ErrNoRun) {
+			return r, err
+		}
+		select {
+		case <-time.After(probePause):
+		case <-deadline.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -453,20 +455,23 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	o := storage.Files(faultfs.New().View(), root)
-	r := newRun(t, storage.NewStore(o), "job")
-	l, _ := lead(t, r, "a")
-	p, err := l.WriteProbe(t.Context(), "n1")
+	disk := faultfs.New()
+	s := storage.NewStore(storage.Files(disk.View(), root))
+	newRun(t, s, "job")
+	must(t, s.Probe(t.Context(), "job", "tm-1"))
+	names, err := storage.Files(disk.View(), root).List(t.Context(), "job")
 	must(t, err)
-	must(t, p.Answer(t.Context(), o, "tm-1"))
-	must(t, l.CheckProbe(t.Context(), p, "tm-1"))
-	must(t, l.RemoveProbe(t.Context(), p, "tm-1"))
-
-	elsewhere := storage.Files(faultfs.New().View(), root)
-	if err := p.Answer(t.Context(), elsewhere, "tm-2"); err == nil || !strings.Contains(err.Error(), "is not the JobMaster's") {
-		t.Errorf("a TaskManager with another directory: %v", err)
+	if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "probe") }) {
+		t.Errorf("the probe is left: %v", names)
 	}
-	if err := l.CheckProbe(t.Context(), p, "tm-2"); err == nil || !strings.Contains(err.Error(), "tm-2") {
-		t.Errorf("a TaskManager that didn't answer: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		elsewhere := faultfs.New()
+		err := storage.NewStore(storage.Files(elsewhere.View(), root)).Probe(t.Context(), "job", "tm-2")
+		if err == nil || !strings.Contains(err.Error(), root+" is not the JobMaster's") {
+			t.Errorf("another directory: %v", err)
+		}
+		if names, err := elsewhere.View().ReadDir(root); err == nil {
+			t.Errorf("the directory was made: %v", names)
+		}
+	})
 }

@@ -537,6 +537,15 @@ func TestSetup(t *testing.T) {
 			s.GetSpec().GetExecutor().GetFingerprint() != 7 || s.GetSpec().GetRole() != weirpb.Role_ROLE_EXECUTOR {
 			t.Errorf("setup %v", s)
 		}
+		if x := s.GetSpec().GetExecutor(); !x.GetBegins() || x.GetCheckpointDir() == "" {
+			t.Errorf("no task has run: %v", x)
+		}
+		m.crash()
+		m = w.master()
+		w.ready(d, id)
+		if x := ask(id).GetSpec().GetExecutor(); x.GetBegins() {
+			t.Errorf("a job that may have run: %v", x)
+		}
 		m.finish(&weirpb.JobResult{State: stateFinished})
 		w.await(d, id, stateFinished)
 		for _, id := range []string{id, "nobody"} {

@@ -50,6 +50,8 @@ type job struct {
 		up, ready bool
 		// heard tells that a summary has come since that was asked last.
 		heard bool
+		// ran tells that a task of the job has run, or may have.
+		ran bool
 		// ended tells that the end is stored.
 		ended      bool
 		canceling  bool
@@ -67,6 +69,7 @@ type job struct {
 func newJob(d *Dispatcher, r *core.Job, resumed bool) *job {
 	j := &job{d: d, record: r, resumed: resumed, wake: make(chan struct{}, 1), detailTurn: make(chan struct{}, 1)}
 	j.mu.changed = make(chan struct{})
+	j.mu.ran = resumed
 	j.mu.pending = map[int64]chan *weirpb.JobReply{}
 	if len(r.Described) > 0 {
 		described := &weirpb.JobDescription{}
@@ -121,6 +124,7 @@ func (j *job) summarize(s *weirpb.JobSummary) {
 	s.StartUnixMillis = j.record.Submitted.UnixMilli()
 	news := !j.mu.ready || s.GetState() != j.mu.summary.GetState() || s.GetResult() != nil
 	j.mu.summary, j.mu.ready, j.mu.heard = s, true, true
+	j.mu.ran = j.mu.ran || s.GetEpoch() > 1 || s.GetTasks()["RUNNING"] > 0
 	if news {
 		j.changeLocked()
 	}

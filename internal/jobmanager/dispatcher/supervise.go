@@ -280,14 +280,16 @@ func (j *job) masterSpec(resume bool) *weirpb.RoleSpec {
 // executorSpec is what is the same for all executors of the job.
 func (j *job) executorSpec() (*weirpb.RoleSpec, error) {
 	j.mu.Lock()
-	ended, fingerprint := j.mu.ended, j.mu.fingerprint
+	ended, fingerprint, ran := j.mu.ended, j.mu.fingerprint, j.mu.ran
 	j.mu.Unlock()
 	if ended {
 		return nil, errEnded
 	}
 	spec := j.commonSpec()
 	spec.Role = weirpb.Role_ROLE_EXECUTOR
-	spec.Executor, spec.Steps = &weirpb.ExecutorSpec{Fingerprint: fingerprint}, j.described.GetSteps()
+	spec.Executor, spec.Steps = &weirpb.ExecutorSpec{
+		Fingerprint: fingerprint, CheckpointDir: j.record.CheckpointDir, Begins: !ran,
+	}, j.described.GetSteps()
 	return spec, nil
 }
 

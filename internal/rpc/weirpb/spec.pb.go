@@ -340,7 +340,11 @@ type ExecutorSpec struct {
 	Fingerprint uint64 `protobuf:"varint,10,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// certificates is the directory of the cluster's certificates on this machine, by which connections by TCP are protected;
 	// empty for plain text.
-	Certificates  string `protobuf:"bytes,11,opt,name=certificates,proto3" json:"certificates,omitempty"`
+	Certificates string `protobuf:"bytes,11,opt,name=certificates,proto3" json:"certificates,omitempty"`
+	// checkpoint_dir is that of the JobMaster's spec, which the executor looks for before it takes on its role. begins tells
+	// that no task of the job has run yet: then a directory that can't be reached fails the job.
+	CheckpointDir string `protobuf:"bytes,12,opt,name=checkpoint_dir,json=checkpointDir,proto3" json:"checkpoint_dir,omitempty"`
+	Begins        bool   `protobuf:"varint,13,opt,name=begins,proto3" json:"begins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +454,20 @@ func (x *ExecutorSpec) GetCertificates() string {
 		return x.Certificates
 	}
 	return ""
+}
+
+func (x *ExecutorSpec) GetCheckpointDir() string {
+	if x != nil {
+		return x.CheckpointDir
+	}
+	return ""
+}
+
+func (x *ExecutorSpec) GetBegins() bool {
+	if x != nil {
+		return x.Begins
+	}
+	return false
 }
 
 type JobDescription struct {
@@ -606,7 +624,7 @@ const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	"\arestore\x18\x04 \x01(\tR\arestore\x127\n" +
 	"\x18allow_non_restored_state\x18\x05 \x01(\bR\x15allowNonRestoredState\x12\x16\n" +
 	"\x06resume\x18\x06 \x01(\bR\x06resume\x126\n" +
-	"\tdescribed\x18\a \x01(\v2\x18.weir.rpc.JobDescriptionR\tdescribed\"\xda\x02\n" +
+	"\tdescribed\x18\a \x01(\v2\x18.weir.rpc.JobDescriptionR\tdescribed\"\x99\x03\n" +
 	"\fExecutorSpec\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x17\n" +
@@ -619,7 +637,9 @@ const file_internal_rpc_weirpb_spec_proto_rawDesc = "" +
 	"\x10heartbeat_millis\x18\t \x01(\x03R\x0fheartbeatMillis\x12 \n" +
 	"\vfingerprint\x18\n" +
 	" \x01(\x04R\vfingerprint\x12\"\n" +
-	"\fcertificates\x18\v \x01(\tR\fcertificates\"\x93\x02\n" +
+	"\fcertificates\x18\v \x01(\tR\fcertificates\x12%\n" +
+	"\x0echeckpoint_dir\x18\f \x01(\tR\rcheckpointDir\x12\x16\n" +
+	"\x06begins\x18\r \x01(\bR\x06begins\"\x93\x02\n" +
 	"\x0eJobDescription\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +

@@ -76,6 +76,7 @@ func (x *executor) launch(number, slots int) (*child.Process, error) {
 		Socket: x.worker.socket(x.request.JobID, number), Listen: x.worker.config.Listen, Host: x.worker.config.Host,
 		MemoryBytes: memory, Slots: int32(slots), HeartbeatMillis: x.request.Heartbeat.Milliseconds(),
 		Fingerprint: x.setup.GetSpec().GetExecutor().GetFingerprint(), Certificates: x.worker.config.Certificates,
+		CheckpointDir: x.setup.GetSpec().GetExecutor().GetCheckpointDir(), Begins: x.setup.GetSpec().GetExecutor().GetBegins(),
 	}
 	p, _, err := child.StartRole(x.ctx, child.Config{
 		Path: path, Args: spec.GetArguments(), Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),
