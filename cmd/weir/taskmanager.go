@@ -52,6 +52,7 @@ func (a *app) runTaskManager(ctx context.Context, jobManager string) error {
 		ID: c.String(config.TaskManagerResourceID), DataDir: a.dataDir(), Slots: c.Int(config.TaskManagerSlots),
 		MemoryBytes: c.Memory(config.TaskManagerMemory), Version: buildVersion().Version,
 		Listen: listen, Host: c.String(config.TaskManagerHost), Certificates: certificates,
+		MetricsPorts: c.Ports(config.MetricsPort), MetricsHost: c.String(config.MetricsHost),
 		Connect: func(u taskmanager.Uplink) taskmanager.Connection {
 			return remote.Connect(remote.ClientConfig{
 				Addresses: addresses, TLS: tls, Router: u.Router, Hello: u.Hello, Logger: u.Logger,

@@ -45,6 +45,8 @@ const (
 	CertificatesDir        = "security.ssl.dir"
 	RESTSSL                = "security.ssl.rest.enabled"
 	InternalSSL            = "security.ssl.internal.enabled"
+	MetricsPort            = "metrics.reporter.prom.port"
+	MetricsHost            = "metrics.reporter.prom.host"
 	LogLevel               = "log.level"
 	LogFormat              = "log.format"
 	LogFileBytes           = "log.file.max-size"
@@ -125,6 +127,11 @@ func ofTaskManager() []Option {
 		{Key: TaskManagerBindHost, Scope: TaskManager, Default: "localhost", Doc: "Address that executors listen on for records. Others than loopback need security.ssl.internal.enabled."},
 		{Key: TaskManagerDataPort, Scope: TaskManager, Kind: Int, Default: "0", Doc: "First port on which executors listen for records; 0 takes free ones."},
 		{Key: TaskManagerMemory, Scope: TaskManager, Kind: Memory, Default: "1gb", Doc: "Memory of a TaskManager with all its executors; each slot has an equal share."},
+		{Key: MetricsPort, Scope: TaskManager, Doc: "Port on which each TaskManager serves /metrics for Prometheus, or ports of which it takes the first that is free, as 9249-9260; not served unless set. The JobManager serves them on rest.port.", Check: func(text string) error {
+			_, err := ParsePorts(text)
+			return err
+		}},
+		{Key: MetricsHost, Scope: TaskManager, Default: "localhost", Doc: "Address that metrics.reporter.prom.port is opened on. Whoever reaches it reads the metrics."},
 		{Key: TaskManagerResourceID, Scope: TaskManager, Doc: "Name of the TaskManager; made from host and process unless it is set."},
 	}
 }

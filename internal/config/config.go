@@ -136,6 +136,12 @@ func (c *Config) Memory(key string) int64 {
 	return n
 }
 
+// Ports returns the ports of a list and of ranges.
+func (c *Config) Ports(key string) []int {
+	ports, _ := ParsePorts(c.get(key))
+	return ports
+}
+
 // List returns the elements of a list.
 func (c *Config) List(key string) []string {
 	return strings.FieldsFunc(c.get(key), func(r rune) bool { return r == ',' || r == ';' || r == ' ' })

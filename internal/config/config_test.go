@@ -3,6 +3,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,21 @@ func TestOptionsAreSound(t *testing.T) {
 		}
 		if meansNothing(o.Key) && New(Cluster()).byKey[o.Key] == nil {
 			t.Errorf("%s is said to mean nothing", o.Key)
+		}
+	}
+}
+
+func TestParsePorts(t *testing.T) {
+	for text, want := range map[string][]int{
+		"": nil, "9249": {9249}, "9249-9251, 9300": {9249, 9250, 9251, 9300}, "0": {0},
+	} {
+		if got, err := ParsePorts(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x", "9-8", "-1", "65536", "1-2-3", "1-65535", "1-1000,2000-3000"} {
+		if got, err := ParsePorts(text); err == nil {
+			t.Errorf("%q was taken: %v", text, got)
 		}
 	}
 }

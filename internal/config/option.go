@@ -163,5 +163,31 @@ func parseUnits[T int64 | time.Duration](text string, units []unit[T]) (T, error
 	return 0, fmt.Errorf("unit %q is not known", suffix)
 }
 
+// portsMax bounds the ports of a list.
+const portsMax = 1024
+
+// ParsePorts reads ports and ranges of them, as 9249 or 9249-9260,9300; none of an empty text.
+func ParsePorts(text string) ([]int, error) {
+	var ports []int
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		low, high, isRange := strings.Cut(part, "-")
+		if !isRange {
+			high = low
+		}
+		first, err := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
+		last, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
+		if err != nil || err2 != nil || last < first || last-first >= uint64(portsMax-len(ports)) {
+			return nil, fmt.Errorf("want ports as 9249 or 9249-9260, at most %d, got %q", portsMax, text)
+		}
+		for p := first; p <= last; p++ {
+			ports = append(ports, int(p))
+		}
+	}
+	return ports, nil
+}
+
 // ParseBool reads a truth value.
 func ParseBool(text string) (bool, error) { return strconv.ParseBool(text) }

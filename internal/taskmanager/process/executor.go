@@ -105,6 +105,7 @@ func (x *executor) Receive(e *weirpb.Envelope, usable func(string) bool) {
 			usable(t.GetAllocationId()) // the process knows by ExecutorSlots what it may use
 		}
 		x.attempts.deploy(b.DeployTasks, e.GetSequence())
+		x.worker.board.name(x.request.JobID, b.DeployTasks.GetJobName())
 	case *weirpb.Envelope_CancelTasks:
 		x.attempts.cancel(b.CancelTasks.GetAttempts(), e.GetSequence(), now)
 	case *weirpb.Envelope_JobMasterHeartbeat:
@@ -248,6 +249,7 @@ func (x *executor) fromChild(e *weirpb.Envelope) {
 		for _, s := range b.ExecutorReport.GetTasks() {
 			x.attempts.report(s, now)
 		}
+		x.worker.board.show(x.request.JobID, b.ExecutorReport.GetTasks(), now)
 		x.address = &weirpb.ExecutorReport{
 			DataAddress: b.ExecutorReport.GetDataAddress(), Fingerprint: b.ExecutorReport.GetFingerprint(),
 			Process: b.ExecutorReport.GetProcess(),

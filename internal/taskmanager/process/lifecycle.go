@@ -78,13 +78,14 @@ func (x *executor) launch(number, slots int) (*child.Process, error) {
 		Fingerprint: x.setup.GetSpec().GetExecutor().GetFingerprint(), Certificates: x.worker.config.Certificates,
 		CheckpointDir: x.setup.GetSpec().GetExecutor().GetCheckpointDir(), Begins: x.setup.GetSpec().GetExecutor().GetBegins(),
 	}
-	p, _, err := child.StartRole(x.ctx, child.Config{
+	p, answer, err := child.StartRole(x.ctx, child.Config{
 		Path: path, Args: spec.GetArguments(), Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),
 		MemoryBytes: memory, Cgroups: x.worker.cgroups, Receive: x.receive, Logger: x.logger,
 	}, spec, x.worker.config.StartTimeout)
 	if err != nil {
 		return nil, err
 	}
+	x.worker.board.begin(x.request.JobID, answer.Ready.GetJob().GetPlan())
 	x.mu.Lock()
 	canceled := x.mu.canceled
 	x.mu.running = p
@@ -178,6 +179,7 @@ func (x *executor) ended(p *child.Process) {
 func (x *executor) lose(reason string, kind weirpb.FailureKind) {
 	x.logger.Warn("executor lost", "reason", reason)
 	x.queue = nil
+	x.worker.board.show(x.request.JobID, nil, time.Time{})
 	x.lost = &weirpb.ExecutorLost{
 		TaskManager: x.request.TaskManager, Incarnation: x.request.Incarnation, Reason: reason, Kind: kind,
 	}
@@ -212,6 +214,7 @@ func (x *executor) Cancel() {
 			p.Stop(x.worker.config.CancelTimeout)
 		}
 		x.wg.Wait()
+		x.worker.board.end(x.request.JobID)
 		x.worker.clear(x.request.JobID)
 		close(x.gone)
 	}()

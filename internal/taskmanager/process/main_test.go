@@ -39,7 +39,9 @@ func fakeExecutor() int {
 		panic("wrong from the start")
 	}
 	x := &fake{link: link, spec: spec, stubborn: kind == "stubborn"}
-	link.Send(&weirpb.Frame{Body: &weirpb.Frame_Ready{Ready: &weirpb.RoleReady{Protocol: rpc.Protocol}}})
+	link.Send(&weirpb.Frame{Body: &weirpb.Frame_Ready{Ready: &weirpb.RoleReady{
+		Protocol: rpc.Protocol, Job: &weirpb.JobDescription{Plan: []byte(`{"nodes":[{"id":"v1","description":"sink"},{"id":"v0","description":"source"}]}`)},
+	}}})
 	fmt.Println("ready")
 	for {
 		select {
@@ -58,6 +60,7 @@ type fake struct {
 	epoch    int64
 	slots    *weirpb.ExecutorSlots
 	stubborn bool
+	tasks    []*weirpb.TaskStatus
 }
 
 func (x *fake) handle(kind string, e *weirpb.Envelope) {
@@ -72,6 +75,12 @@ func (x *fake) handle(kind string, e *weirpb.Envelope) {
 	}
 	for _, t := range e.GetDeployTasks().GetTasks() {
 		x.state(t.GetAttempt(), weirpb.TaskState_TASK_STATE_RUNNING)
+		x.tasks = append(x.tasks, &weirpb.TaskStatus{
+			Attempt: t.GetAttempt(), State: weirpb.TaskState_TASK_STATE_RUNNING, Metrics: &weirpb.TaskMetrics{
+				Operators: []*weirpb.OperatorMetrics{{Uid: "numbers", Name: "numbers", RecordsOut: 42}},
+			},
+		})
+		x.report()
 		switch kind {
 		case "panic":
 			panic("task went wrong")
@@ -93,6 +102,7 @@ func (x *fake) report() {
 		TaskManager: x.spec.GetExecutor().GetTaskManager(), Incarnation: x.spec.GetExecutor().GetIncarnation(),
 		DataAddress: fmt.Sprintf("%s %d", x.spec.GetExecutor().GetSocket(), s.GetMemoryBytes()),
 		Fingerprint: uint64(len(s.GetAllocations())), Process: strconv.Itoa(os.Getpid()),
+		Tasks: x.tasks,
 	}}})
 }
 

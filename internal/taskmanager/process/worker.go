@@ -72,6 +72,10 @@ type WorkerConfig struct {
 	// Certificates is the absolute directory of certificates by which executors protect their connections by TCP; empty for
 	// plain text.
 	Certificates string
+	// MetricsPorts are those of which the first that is free serves Prometheus on MetricsHost, 127.0.0.1 by default; none for
+	// no metrics.
+	MetricsPorts []int
+	MetricsHost  string
 	// Connect makes the connection to the JobManager.
 	Connect func(Uplink) Connection
 	Logger  *slog.Logger
@@ -88,6 +92,7 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 	c.StartTimeout = cmp.Or(c.StartTimeout, time.Minute)
 	c.Host = cmp.Or(c.Host, "127.0.0.1")
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
+	c.MetricsHost = cmp.Or(c.MetricsHost, "127.0.0.1")
 	if c.ID == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -122,6 +127,8 @@ type Worker struct {
 	connected   chan struct{}
 	requests    *requests
 	machine     *machine
+	board       *board
+	metrics     *metricsServer // nil where none are served
 	drained     chan struct{}
 	// last has, by job, what is closed when its last executor is gone; it belongs to the TaskManager's goroutine.
 	last   map[string]chan struct{}
@@ -166,6 +173,13 @@ func Start(ctx context.Context, c WorkerConfig) (_ *Worker, err error) {
 	w.router = rpc.NewRouter(w.config.Logger)
 	w.requests = startRequests(w.logDir())
 	w.machine = newMachine()
+	w.board = newBoard(c.ID, w.machine.host)
+	if len(c.MetricsPorts) > 0 { // work goes on without them
+		if w.metrics, err = serveMetrics(ctx, c.MetricsHost, c.MetricsPorts, w.board.source, w.config.Logger); err != nil {
+			w.config.Logger.ErrorContext(ctx, "no metrics are served", "error", err)
+			err = nil
+		}
+	}
 	if err := w.startManager(); err != nil {
 		return nil, err
 	}
@@ -240,6 +254,14 @@ func (w *Worker) serve(r *weirpb.WorkerRequest, reply func(*weirpb.WorkerReply))
 // ID is the name of the TaskManager.
 func (w *Worker) ID() string { return w.config.ID }
 
+// MetricsAddress is host:port of its metrics; empty where none are served.
+func (w *Worker) MetricsAddress() string {
+	if w.metrics == nil {
+		return ""
+	}
+	return w.metrics.listener.Addr().String()
+}
+
 // Drain has the Worker take no further slot for a job; Drained is closed when none is in use any more.
 func (w *Worker) Drain() { w.manager.Drain() }
 
@@ -250,6 +272,9 @@ func (w *Worker) Drained() <-chan struct{} { return w.drained }
 func (w *Worker) Stop() error {
 	w.once.Do(func() {
 		// What is started last ends first: executors that end are not reported any more, for the connection is.
+		if w.metrics != nil {
+			w.metrics.stop()
+		}
 		if w.manager != nil {
 			w.err = w.manager.Stop()
 		}
