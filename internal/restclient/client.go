@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,10 +149,32 @@ func (c *Client) do(ctx context.Context, method, path, kind string, body io.Read
 
 // reason is what of a transport's error people want to read.
 func reason(err error) error {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("connection refused; is a cluster up there? `weir cluster up` starts one")
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w; ca.pem of security.ssl.dir has to be that of the cluster", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("%w; `weir certs init --host` makes a certificate for further names", err)
+	case strings.Contains(err.Error(), "HTTP response to HTTPS client"): // the error has no type
+		return errors.New("it speaks plain HTTP: security.ssl.rest.enabled is set here, and not there")
 	}
 	return err
+}
+
+// hintFor says what to set where an answer shows that the client lacks something.
+func hintFor(status int, messages []string) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "set rest.token, or WEIR_REST_TOKEN, to one of the tokens in the cluster's rest.token-file"
+	case status == http.StatusForbidden && strings.Contains(strings.Join(messages, " "), "takes the role"):
+		return "set rest.token, or WEIR_REST_TOKEN, to a token of that role"
+	case status == http.StatusBadRequest && strings.Contains(strings.Join(messages, " "), "HTTP request to an HTTPS server"):
+		return "set security.ssl.rest.enabled, and security.ssl.dir to a directory with the cluster's ca.pem"
+	}
+	return ""
 }
 
 // errorBytesMax bounds what is read of an error's body.
@@ -164,6 +187,9 @@ func statusError(resp *http.Response) error {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, errorBytesMax))
 	if err == nil && json.Unmarshal(b, &body) != nil {
 		body.Errors = []string{cmp.Or(strings.TrimSpace(string(b)), resp.Status)}
+	}
+	if hint := hintFor(resp.StatusCode, body.Errors); hint != "" {
+		body.Errors = append(body.Errors, hint)
 	}
 	return &StatusError{Code: resp.StatusCode, Messages: body.Errors}
 }
