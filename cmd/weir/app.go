@@ -107,7 +107,7 @@ func (a *app) clientAt(address string) (*restclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return restclient.New(restclient.Config{Address: address, Token: a.config.String(config.RESTToken), TLS: t}), nil
+	return restclient.New(restclient.Config{Address: address, Token: a.token(), TLS: t}), nil
 }
 
 // clusterAddress is where the cluster of the data directory says that it is, if one is up there and nothing else was set.

@@ -7,6 +7,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/weir-stream/weir/internal/certs"
 	"github.com/weir-stream/weir/internal/config"
@@ -80,4 +83,28 @@ func (a *app) clientTLS() (*tls.Config, error) {
 		return nil, err
 	}
 	return certs.Client(dir)
+}
+
+// token is what the client shows: rest.token, or, where the cluster's own file of tokens can be read, the one of most rights
+// in it. The latter is not shown to a cluster that is named by the command, which may be another.
+func (a *app) token() string {
+	token, file := a.config.String(config.RESTToken), a.config.String(config.RESTTokenFile)
+	if token != "" || file == "" || a.flags.rest != "" {
+		return token
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "" // the cluster says what is missing
+	}
+	most := -1
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) != 2 {
+			continue
+		}
+		if rights := slices.Index([]string{"read-only", "operator", "admin"}, fields[0]); rights > most {
+			most, token = rights, fields[1]
+		}
+	}
+	return token
 }

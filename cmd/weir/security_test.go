@@ -3,6 +3,9 @@
 package main
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -71,5 +74,42 @@ func TestNoCertificates(t *testing.T) {
 		"-D security.ssl.rest.enabled=true -D security.ssl.dir=certs")...)
 	if code == exitDone || !strings.Contains(errs, "no tokens:") {
 		t.Errorf("TLS alone: exit code %d: %s", code, errs)
+	}
+}
+
+// TestTokenOfTheClusterItself: who can read the cluster's file of tokens needs no other, and shows none of it elsewhere.
+func TestTokenOfTheClusterItself(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "# ours\nread-only reader-token-0123456789\nadmin admin-token-0123456789\noperator operator-token-0123456789\n"
+	if err := os.WriteFile("tokens", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var shown string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown = r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer s.Close()
+	host, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := []string{"-D", "rest.address=" + host, "-D", "rest.port=" + port, "-D", "rest.token-file=tokens"}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{here, "Bearer admin-token-0123456789"},
+		{append(here, "-D", "rest.token=mine"), "Bearer mine"},
+		{[]string{"-m", s.Listener.Addr().String(), "-D", "rest.token-file=tokens"}, ""},
+		{append(here, "-D", "rest.token-file=none"), ""},
+	} {
+		shown = ""
+		if code, _, errs := call(t, append([]string{"list"}, tt.args...)...); code != exitFailed || !strings.Contains(errs, "WEIR_REST_TOKEN") {
+			t.Errorf("%q: exit code %d: %s", tt.args, code, errs)
+		}
+		if shown != tt.want {
+			t.Errorf("%q showed %q, want %q", tt.args, shown, tt.want)
+		}
 	}
 }
