@@ -165,7 +165,7 @@ func (b *bench) measureKill(ctx context.Context, k kind, stateMB int, bar string
 		defer w.close()
 		keys := stateMB * 1_000_000 / rowBytes
 		id, err := c.rest.Run(ctx, program, restclient.Submission{
-			Arguments:   []string{"--watch", w.socket, "--keys", itoa(keys), "--rate", itoa(max(20_000, keys/10))},
+			Arguments:   []string{"--watch", w.socket, "--keys", itoa(keys), "--rate", itoa(max(20_000, keys/20))},
 			Parallelism: 2,
 		})
 		if err != nil {
