@@ -14,7 +14,10 @@ import (
 )
 
 func (a *app) certsCommand() *cobra.Command {
-	certsCmd := &cobra.Command{Use: "certs", Short: "Make the certificates of a cluster"}
+	certsCmd := &cobra.Command{
+		Use: "certs", Short: "Make the certificates of a cluster", Args: commands,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	var hosts []string
 	c := &cobra.Command{
 		Use: "init [DIR]", Short: "Make a certificate authority and certificates for all parts", Args: cobra.MaximumNArgs(1),

@@ -36,7 +36,10 @@ func (a *app) linger() {
 
 // addCluster adds the commands that are, or concern, a cluster.
 func (a *app) addCluster(root *cobra.Command) {
-	c := &cobra.Command{Use: "cluster", Short: "Start and end a cluster on this machine"}
+	c := &cobra.Command{
+		Use: "cluster", Short: "Start and end a cluster on this machine", Args: commands,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(a.upCommand(), a.downCommand())
 	for _, c := range []*cobra.Command{c, a.taskManagersCommand(), a.jobManagerCommand(), a.taskManagerCommand()} {
 		c.GroupID = groupCluster

@@ -152,7 +152,7 @@ func (a *app) jobManagerConfig(ctx context.Context, mode dispatcher.Mode) (jobma
 		Heartbeat: c.Duration(config.Heartbeat), HeartbeatTimeout: c.Duration(config.HeartbeatTimeout),
 		DescribeTimeout: c.Duration(config.DescribeTimeout),
 		Profile:         cluster.Profile{Slots: c.Int(config.TaskManagerSlots), MemoryBytes: c.Memory(config.TaskManagerMemory)},
-		WorkersMax:      c.Int(config.ClusterTaskManagersMax), WorkerTimeout: c.Duration(config.TaskManagerIdleTimeout),
+		WorkersMax:      workersMax(c), WorkerTimeout: c.Duration(config.TaskManagerIdleTimeout),
 		Version: v.Version, Commit: v.Commit,
 	}
 	if _, err := os.Stat(local.SocketPath(dir)); err == nil && j.WorkersMax > 0 {
@@ -172,6 +172,19 @@ func (a *app) jobManagerConfig(ctx context.Context, mode dispatcher.Mode) (jobma
 	}
 	j.REST, err = a.restConfig()
 	return j, err
+}
+
+// workersMax is how many TaskManagers there may be with those that are started on demand: by their number and by their
+// slots, of which zero limits nothing if the other is set.
+func workersMax(c *config.Config) int {
+	most := c.Int(config.ClusterTaskManagersMax)
+	if slots := c.Int(config.SlotsMax); slots > 0 {
+		bySlots := slots / max(1, c.Int(config.TaskManagerSlots))
+		if most == 0 || bySlots < most {
+			most = bySlots
+		}
+	}
+	return most
 }
 
 // hostOf is the first host of a list of addresses.

@@ -108,12 +108,7 @@ func (a *app) root() *cobra.Command {
 		Use: "weir", Short: "A distributed, stateful stream processor", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.load(c) },
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return usageError{"", fmt.Errorf("no command is called %q", args[0])}
-		},
+		Args: commands,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.Name(), err} })
@@ -129,6 +124,15 @@ func (a *app) root() *cobra.Command {
 	a.addCluster(root)
 	a.addTools(root)
 	return root
+}
+
+// commands are the arguments of a command that only has others below it.
+func commands(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	path := strings.TrimSpace(strings.TrimPrefix(c.CommandPath(), c.Root().Name()))
+	return usageError{path, fmt.Errorf("no command is called %q", strings.TrimSpace(path+" "+args[0]))}
 }
 
 // Groups of commands in the help.

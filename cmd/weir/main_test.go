@@ -9,8 +9,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weir-stream/weir/internal/config"
 )
 
 // call runs a command line in an empty directory.
@@ -127,6 +130,8 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 	for _, tt := range []struct{ line, want string }{
 		{"frobnicate", `no command is called "frobnicate"`},
+		{"cluster sideways", `no command is called "cluster sideways"`},
+		{"certs break", `no command is called "certs break"`},
 		{"list --no-such-flag", "unknown flag"},
 		{"cancel", "want `weir cancel JOB"},
 		{"cancel a b", "want `weir cancel JOB"},
@@ -175,5 +180,23 @@ func TestVersion(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if code, out, errs := call(t, "version"); code != exitDone || !strings.Contains(out, "protocol") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+}
+
+func TestWorkersMax(t *testing.T) {
+	for _, tt := range []struct{ most, slots, each, want string }{
+		{"0", "0", "2", "0"}, {"3", "0", "2", "3"}, {"0", "7", "2", "3"}, {"5", "4", "2", "2"}, {"1", "8", "2", "1"},
+	} {
+		c := config.New(config.Cluster())
+		for key, value := range map[string]string{
+			config.ClusterTaskManagersMax: tt.most, config.SlotsMax: tt.slots, config.TaskManagerSlots: tt.each,
+		} {
+			if err := c.Set("test", key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strconv.Itoa(workersMax(c)); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
 	}
 }
