@@ -1,0 +1,29 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+// Nexmark runs queries of the benchmark of that name, as ordinary jobs on the public API: q0, q1 and q2.
+//
+//	go run ./bench/nexmark --queries q0,q1 --events 10000000 --parallelism 2 --checkpoint-interval 10s
+//
+// # The events
+//
+// An auction house: people register, open auctions and bid. Events are numbered, and fifty in a row are an epoch: one
+// person, three auctions, then 46 bids. All of an event follows from its number and the seed, so that any reader can
+// make any part of the sequence.
+//
+//   - People and auctions are numbered from 1000 on, in the order in which they come.
+//   - Half of the bids are for the hot auction, which is the first of each hundred; the rest choose among the last 101
+//     auctions and ten that are about to open. Three bids of four are by the hot bidder, the second of each hundred people;
+//     the rest choose among the last thousand and ten who are about to register. Three auctions of four are by the hot
+//     seller, the first of each hundred people.
+//   - Prices are 10^(6u) dollars, u uniform in [0, 1); a reserve is the initial bid and another price on top.
+//   - An auction is open for a time that is uniform, and in the mean that in which a hundred auctions open.
+//   - Half of the bids come from one of four hot channels, the others from one of ten thousand; the URL of nine in ten
+//     of these names the channel by an id.
+//   - Texts are of lowercase letters. Item names have 3 to 19 and descriptions 3 to 99 of them, one in thirteen a space.
+//     A last field fills records up to 200 bytes for a person, 500 for an auction and 100 for a bid in the mean, each a
+//     fifth less or more of what it fills.
+//   - Event time is the number divided by a rate, in milliseconds. With an order of groups, each group of n events is
+//     shuffled by a multiplication: times then go back, but never beyond the group.
+//
+// Texts are cut from long ones that are made ahead, by a place that is random; no event allocates.
+package main

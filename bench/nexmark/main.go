@@ -1,0 +1,128 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// garbagePercent is what weir.Main sets: records that live as long as a batch make garbage fast and hold little.
+const garbagePercent = 400
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	queries []query
+	config  Config
+	settings
+	hand bool
+	json string
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("nexmark", flag.ContinueOnError)
+	names := f.String("queries", "all", "queries to run, with commas between them")
+	f.Int64Var(&o.config.Events, "events", 1_000_000, "events to generate")
+	f.Int64Var(&o.config.EventsPerSecond, "tps", 100_000, "events in a second of event time")
+	f.Int64Var(&o.config.OutOfOrder, "out-of-order", 1, "events in a row that are shuffled")
+	f.Uint64Var(&o.config.Seed, "seed", 1, "picks the sequence of events")
+	f.IntVar(&o.parallelism, "parallelism", 2, "subtasks of each step")
+	f.DurationVar(&o.checkpointInterval, "checkpoint-interval", 10*time.Second, "time between checkpoints, 0 for none")
+	f.BoolVar(&o.hand, "hand", false, "run the hand-written loops too")
+	f.StringVar(&o.json, "json", "", "file to write the figures to")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag", f.Arg(0))
+	}
+	return o, o.pick(*names)
+}
+
+// pick finds the queries by name.
+func (o *options) pick(names string) error {
+	if names == "all" {
+		o.queries = queries()
+		return nil
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		q, ok := queryNamed(name)
+		if !ok {
+			var known []string
+			for _, q := range queries() {
+				known = append(known, q.name)
+			}
+			return fmt.Errorf("there is no query %q; there are %s", name, strings.Join(known, ", "))
+		}
+		o.queries = append(o.queries, q)
+	}
+	return nil
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	g, err := NewGenerator(o.config)
+	if err != nil {
+		return err
+	}
+	if o.checkpointDir, err = os.MkdirTemp("", "nexmark-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(o.checkpointDir)) }()
+	r := newReport(ctx, &o)
+	r.printHead(os.Stdout)
+	for _, q := range o.queries {
+		figures, err := measure(ctx, g, q, &o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.name, err)
+		}
+		r.Queries = append(r.Queries, figures)
+		figures.print(os.Stdout)
+	}
+	if o.json != "" {
+		return r.write(o.json)
+	}
+	return nil
+}
+
+// measure runs a job, and then the loop beside it.
+func measure(ctx context.Context, g *Generator, q query, o *options) (figures, error) {
+	job, err := measureJob(ctx, g, q, o.settings)
+	if err != nil {
+		return figures{}, err
+	}
+	f := figures{Query: q.name, Job: job, FlinkPerCore: q.flinkPerCore}
+	if o.hand && q.hand != nil {
+		hand := spend(func() int64 { return q.hand(g) })
+		f.Hand = &hand
+	}
+	f.compare(g.Events)
+	return f, nil
+}

@@ -1,0 +1,170 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weir-stream/weir"
+)
+
+// spent is what a job or a loop took.
+type spent struct {
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+	Objects    uint64  `json:"objects"`
+	Rows       int64   `json:"rows"`
+}
+
+// spend measures run, which returns how many rows came out. CPU time is that of the process, user and kernel, all threads
+// and the collector included; a collection before keeps out what came earlier.
+func spend(run func() int64) spent {
+	runtime.GC()
+	objects, cpu, began := allocated(), cpuTime(), time.Now()
+	rows := run()
+	return spent{
+		Seconds: time.Since(began).Seconds(), CPUSeconds: (cpuTime() - cpu).Seconds(), Objects: allocated() - objects, Rows: rows,
+	}
+}
+
+// cpuTime is the CPU time of the process; zero where the system does not tell.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// allocated is the number of objects that were allocated so far.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}
+
+// measureJob runs the job of a query to its end.
+func measureJob(ctx context.Context, g *Generator, q query, s settings) (spent, error) {
+	var rows counter
+	var err error
+	figures := spend(func() int64 {
+		var h *weir.Handle
+		if h, err = weir.Run(ctx, q.name, q.job(g, s, &rows), weir.Options{}); err == nil {
+			err = h.Wait()
+		}
+		return rows.n.Load()
+	})
+	return figures, err
+}
+
+// figures are those of a query.
+type figures struct {
+	Query string `json:"query"`
+	Job   spent  `json:"job"`
+	Hand  *spent `json:"hand,omitempty"`
+	// PerSecond and PerCPUSecond are events; ObjectsPerEvent is of the job.
+	PerSecond       float64 `json:"events_per_second"`
+	PerCPUSecond    float64 `json:"events_per_cpu_second"`
+	ObjectsPerEvent float64 `json:"objects_per_event"`
+	FlinkPerCore    float64 `json:"flink_events_per_cpu_second,omitempty"`
+	// TimesFlink is how many times as many events the job does in a CPU-second; TimesHand is how many times the CPU time
+	// of the loop it takes. Zero where there is nothing to compare with.
+	TimesFlink float64 `json:"times_flink,omitempty"`
+	TimesHand  float64 `json:"times_hand,omitempty"`
+}
+
+func (f *figures) compare(events int64) {
+	n := float64(events)
+	f.PerSecond, f.PerCPUSecond = n/f.Job.Seconds, n/f.Job.CPUSeconds
+	f.ObjectsPerEvent = float64(f.Job.Objects) / n
+	if f.FlinkPerCore > 0 {
+		f.TimesFlink = f.PerCPUSecond / f.FlinkPerCore
+	}
+	if f.Hand != nil {
+		f.TimesHand = f.Job.CPUSeconds / f.Hand.CPUSeconds
+	}
+}
+
+func (f *figures) print(w io.Writer) {
+	loop := "-"
+	if f.Hand != nil {
+		loop = fmt.Sprintf("%.2f", f.TimesHand)
+	}
+	flink := "-"
+	if f.FlinkPerCore > 0 {
+		flink = fmt.Sprintf("%.1f", f.TimesFlink)
+	}
+	fmt.Fprintf(w, "%-5s %13.0f %15.0f %12d %13.5f %9s %8s\n",
+		f.Query, f.PerSecond, f.PerCPUSecond, f.Job.Rows, f.ObjectsPerEvent, flink, loop)
+}
+
+// report is a run with where it was.
+type report struct {
+	Machine            string    `json:"machine"`
+	Cores              int       `json:"cores"`
+	Go                 string    `json:"go"`
+	Commit             string    `json:"commit"`
+	At                 time.Time `json:"at"`
+	Events             int64     `json:"events"`
+	EventsPerSecond    int64     `json:"events_per_second_of_event_time"`
+	OutOfOrder         int64     `json:"out_of_order"`
+	Seed               uint64    `json:"seed"`
+	Parallelism        int       `json:"parallelism"`
+	CheckpointInterval string    `json:"checkpoint_interval"`
+	Queries            []figures `json:"queries"`
+}
+
+func newReport(ctx context.Context, o *options) *report {
+	return &report{
+		Machine: machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
+		Events: o.config.Events, EventsPerSecond: o.config.EventsPerSecond, OutOfOrder: o.config.OutOfOrder, Seed: o.config.Seed,
+		Parallelism: o.parallelism, CheckpointInterval: o.checkpointInterval.String(),
+	}
+}
+
+func (r *report) printHead(w io.Writer) {
+	fmt.Fprintf(w, "%s, %d cores, %s, commit %s\n%d events, parallelism %d, checkpoints every %s\n\n",
+		r.Machine, r.Cores, r.Go, r.Commit, r.Events, r.Parallelism, r.CheckpointInterval)
+	fmt.Fprintf(w, "%-5s %13s %15s %12s %13s %9s %8s\n",
+		"query", "events/s", "events/CPU-s", "rows out", "objects/event", "x Flink", "x loop")
+}
+
+func (r *report) write(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// machine is what the system calls its processor.
+func machine() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOOS + "/" + runtime.GOARCH
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
+}
+
+// commit is that of the sources in the working directory, marked where they were changed.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}

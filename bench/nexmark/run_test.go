@@ -1,0 +1,55 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestRun runs all queries with their loops, and reads what was written of them.
+func TestRun(t *testing.T) {
+	o, err := parseOptions([]string{"--events", "2000", "--hand"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGenerator(t, o.config)
+	o.checkpointDir = t.TempDir()
+	r := newReport(t.Context(), &o)
+	for _, q := range o.queries {
+		f, err := measure(t.Context(), g, q, &o)
+		if err != nil {
+			t.Fatalf("%s: %v", q.name, err)
+		}
+		r.Queries = append(r.Queries, f)
+		if f.Hand != nil && f.Job.Rows == 0 && f.Hand.Rows > 0 {
+			t.Errorf("%s: the job has no rows, the loop %d", q.name, f.Hand.Rows)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "figures.json")
+	if err := r.write(file); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again report
+	if err := json.Unmarshal(text, &again); err != nil || len(again.Queries) != len(queries()) || again.Events != 2000 {
+		t.Errorf("%d queries of %d events: %v", len(again.Queries), again.Events, err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, args := range [][]string{{"--queries", "q99"}, {"q0"}, {"--events", "many"}} {
+		if _, err := parseOptions(args); err == nil {
+			t.Errorf("%q passes", args)
+		}
+	}
+	o, err := parseOptions([]string{"--queries", "q2,q0"})
+	if err != nil || len(o.queries) != 2 || o.queries[0].name != "q2" || o.queries[1].name != "q0" {
+		t.Errorf("%d queries: %v", len(o.queries), err)
+	}
+}
