@@ -108,8 +108,8 @@ func (a *app) root() *cobra.Command {
 		Use: "weir", Short: "A distributed, stateful stream processor", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.load(c) },
-		Args: commands,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:              commands,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.Name(), err} })
 	f := root.PersistentFlags()
