@@ -256,14 +256,17 @@ func countStates(subtasks []*weirpb.SubtaskDetail) map[string]int {
 	return counts
 }
 
-// planOf is the plan of a job; a job that has none yet has one without nodes.
+// planOf is the plan of a job; a job that has none yet has one without nodes. What a program describes belongs to no job
+// yet, so the id is the one that is asked for.
 func planOf(d *weirpb.JobDetail) json.RawMessage {
-	if len(d.Plan) > 0 && json.Valid(d.Plan) {
-		return d.Plan
+	var plan map[string]any
+	if json.Unmarshal(d.Plan, &plan) != nil || plan == nil {
+		plan = map[string]any{"name": d.Name, "type": "STREAMING", "nodes": []any{}}
 	}
-	text, err := json.Marshal(map[string]any{"jid": d.JobId, "name": d.Name, "type": "STREAMING", "nodes": []any{}})
+	plan["jid"] = d.JobId
+	text, err := json.Marshal(plan)
 	if err != nil {
-		return json.RawMessage("{}") // strings always marshal
+		return json.RawMessage("{}") // what was JSON always is
 	}
 	return text
 }

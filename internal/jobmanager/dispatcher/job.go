@@ -222,7 +222,8 @@ func (j *job) await(ctx context.Context, ok func() bool) error {
 func (j *job) cancel() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.mu.ended {
+	// The end that a JobMaster has told of counts before it is stored, as it is shown then.
+	if j.mu.ended || j.mu.summary.GetResult() != nil {
 		return fmt.Errorf("cancel job %s: %w: it is %s", j.record.ID, errEnded, j.mu.summary.GetState())
 	}
 	j.mu.canceling = true
