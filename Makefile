@@ -54,6 +54,10 @@ bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BEN
 bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many jobs; make bench-cluster ARGS='-only start'
 	go run ./bench/cluster $(ARGS)
 
+.PHONY: flink-clients
+flink-clients: ## Try Flink's command line, operator's calls and dashboard; FLINK_HOME=DIR to install Flink there
+	go run ./test/flinkclients
+
 .PHONY: lint
 lint: ## Run the linters
 	.ci/run lint
