@@ -49,8 +49,6 @@ const (
 	MetricsHost            = "metrics.reporter.prom.host"
 	LogLevel               = "log.level"
 	LogFormat              = "log.format"
-	LogFileBytes           = "log.file.max-size"
-	LogFiles               = "log.file.max-count"
 	CheckpointDir          = "execution.checkpointing.dir"
 	SavepointDir           = "execution.checkpointing.savepoint-dir"
 	ClusterTaskManagers    = "cluster.taskmanagers"
@@ -77,8 +75,6 @@ func common() []Option {
 		{Key: InternalSSL, Kind: Bool, Default: "false", Doc: "Mutual TLS among JobManager, TaskManagers and executors, with the certificates of security.ssl.dir."},
 		{Key: LogLevel, Default: "info", OneOf: []string{"debug", "info", "warn", "error"}, Doc: "Least level that is logged."},
 		{Key: LogFormat, Default: "text", OneOf: []string{"text", "json"}, Doc: "Form of log lines."},
-		{Key: LogFileBytes, Kind: Memory, Default: "16mb", Doc: "Size at which a log file is rotated."},
-		{Key: LogFiles, Kind: Int, Default: "4", Doc: "How many files of each log are kept."},
 		{Key: ClusterTarget, Scope: Client, Default: "session", OneOf: []string{"session", "job", "application"}, Doc: "Where `weir run` runs a job: on a session cluster, or on a cluster of its own."},
 		{Key: DescribeTimeout, Kind: Duration, Default: "1 min", Doc: "How long a program may take to describe its jobs."},
 	}
