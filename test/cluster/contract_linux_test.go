@@ -40,7 +40,7 @@ var better = map[string]int{
 func TestRESTContract(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, "--taskmanagers", "2", "--slots", "2")
-	job := c.submit(flights(t), "--", "--rate", "100", "--checkpoint-interval", "100ms", "--out", "out")
+	job := c.submit(flights(t), "--", "--rate", "100", "--checkpoint-interval", "1s", "--out", "out")
 	c.running(job)
 	a := connect(t, c, job)
 	for _, endpoint := range slices.Sorted(maps.Keys(a.shapes)) {
@@ -54,7 +54,12 @@ func TestRESTContract(t *testing.T) {
 	stop := a.steer("POST /jobs/:jid/stop", "202", `{"targetDirectory":"`+c.out("last")+`","drain":false}`)
 	a.poll("GET /jobs/:jid/savepoints/:triggerid", stop)
 	c.state(job, "FINISHED")
+	eventually(t, "the end of the job is stored", func() bool { // its JobMaster tells it first
+		status, _, _ := a.send(http.MethodPatch, "/jobs/"+job+"?mode=cancel", "", nil)
+		return status == http.StatusConflict
+	}, nil)
 	a.steer("PATCH /jobs/:jid?mode=cancel", "409", "")
+	a.names = connect(t, c, job).names // the checkpoint that was the newest may be forgotten
 	for _, endpoint := range slices.Sorted(maps.Keys(a.shapes)) {
 		if !a.polled(endpoint) && strings.HasPrefix(endpoint, "GET /jobs/:jid") {
 			a.look(endpoint)
@@ -94,7 +99,10 @@ func connect(t *testing.T, c *cluster, job string) *api {
 	var checkpoints struct {
 		Latest struct{ Completed struct{ ID json.Number } }
 	}
-	a.into("/jobs/"+job+"/checkpoints", &checkpoints)
+	eventually(t, "a checkpoint completes", func() bool {
+		a.into("/jobs/"+job+"/checkpoints", &checkpoints)
+		return checkpoints.Latest.Completed.ID != ""
+	}, nil)
 	var programs struct{ Files []struct{ ID string } }
 	a.into("/jars", &programs)
 	file := "jobmanager.log"

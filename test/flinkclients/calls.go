@@ -49,5 +49,8 @@ func tryCalls(ctx context.Context, r *report, f *flink, c *cluster) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, errors.String())
 	}
-	return nil
+	if _, err := c.command(ctx, "cancel", job); err != nil {
+		return err
+	}
+	return c.state(ctx, job, "CANCELED")
 }

@@ -6,7 +6,7 @@ package main
 func (s site) pages() []page {
 	job, over := "/job/running/"+s.running, "/job/completed/"+s.ended
 	pages := []page{
-		{path: "/overview", wants: []string{"Available Task Slots", "Total Task Slots 4", "Task Managers 2", "Running Applications 1", "Canceled 1", "flights"}},
+		{path: "/overview", wants: []string{"Available Task Slots", "Total Task Slots 4", "Task Managers 2", "Running Applications 1", "Canceled", "flights"}},
 		{path: "/application/running", wants: []string{"flights", "RUNNING"}},
 		{path: "/application/completed", wants: []string{"flights", "CANCELED"}},
 		{path: "/application/running/" + s.running + "/overview", wants: []string{"flights", "RUNNING", s.running}},
