@@ -14,6 +14,7 @@ import (
 	"github.com/weir-stream/weir/connector/collect"
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
+	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -171,7 +172,11 @@ func (k kill) strike(ctx context.Context, c *embedded.Cluster, j *embedded.Job, 
 			return nil
 		case !struck && last != nil && last.ID >= k.after:
 			failures = len(d.Failures)
-			for s := 0; s < vertex.Parallelism && !struck; s++ {
+			// One that is being canceled with its region would end without a failure of its own.
+			for s, subtask := range d.Vertices[vertex.Index].Subtasks {
+				if struck || subtask.State != core.Running {
+					continue
+				}
 				struck = c.FailTask(ctx, j.ID(), graph.SubtaskID{Vertex: vertex.Index, Subtask: s}, errKilled)
 			}
 		}
