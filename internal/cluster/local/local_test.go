@@ -89,7 +89,9 @@ func start(t *testing.T, dir string, taskManagers int) (*rig, error) {
 // said waits until the children have said so many lines that contain a text.
 func (r *rig) said(text string, n int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-ticker.C {
 		found := 0
 		if f, err := os.Open(filepath.Join(r.dir, "starts")); err == nil {
 			for lines := bufio.NewScanner(f); lines.Scan(); {
@@ -102,7 +104,6 @@ func (r *rig) said(text string, n int) {
 		if found >= n {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatalf("no %d lines with %q", n, text)
 }
