@@ -133,7 +133,15 @@ func (s *State) openApplication(a *Application) bool {
 	if len(a.Jobs) == 0 {
 		return a.Failure == nil
 	}
-	return slices.ContainsFunc(a.Jobs, func(id string) bool { return s.jobs[id] != nil && s.jobs[id].End == nil })
+	return slices.ContainsFunc(a.Jobs, func(id string) bool { return s.jobOf(a, id) != nil && s.jobs[id].End == nil })
+}
+
+// jobOf returns a job of the application by its id, nil if it is forgotten: another job may have its id by then.
+func (s *State) jobOf(a *Application, id string) *Job {
+	if j := s.jobs[id]; j != nil && j.Application == a.ID {
+		return j
+	}
+	return nil
 }
 
 // checkOpen returns an error unless an application may still get jobs.
@@ -282,7 +290,7 @@ func (s *State) Expire(r Retention, now time.Time) []string {
 	}
 	for _, a := range s.Applications() {
 		failed := a.Failure != nil && now.Sub(a.Failure.At) > r.For
-		left := slices.ContainsFunc(a.Jobs, func(id string) bool { return s.jobs[id] != nil })
+		left := slices.ContainsFunc(a.Jobs, func(id string) bool { return s.jobOf(a, id) != nil })
 		if failed || len(a.Jobs) > 0 && !left {
 			delete(s.applications, a.ID)
 		}

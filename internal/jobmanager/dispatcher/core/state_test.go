@@ -142,6 +142,26 @@ func TestDeposedLeaderCountsForNothing(t *testing.T) {
 	}
 }
 
+// TestIDUsedAgain gives the id of an application's forgotten job to another: the application is forgotten all the same.
+func TestIDUsedAgain(t *testing.T) {
+	t.Parallel()
+	s, later := NewState(), time.Unix(60, 0)
+	for _, r := range []*Record{
+		{ApplicationBegun: &Application{ID: "app"}},
+		{Submitted: &Submitted{[]*Job{{ID: "a", Application: "app"}}}},
+		{Ended: &Ended{"a", End{State: "FINISHED", At: time.Unix(1, 0)}}},
+		{Submitted: &Submitted{[]*Job{{ID: "a"}}}},
+	} {
+		if err := s.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Expire(Retention{For: time.Second, Max: 1}, later)
+	if s.Application("app") != nil || s.Job("a") == nil {
+		t.Errorf("remembered are the applications %+v and jobs %+v", s.Applications(), s.Jobs())
+	}
+}
+
 func TestChecks(t *testing.T) {
 	t.Parallel()
 	base := []*Record{
