@@ -52,10 +52,17 @@ func (a *app) runAlone(ctx context.Context, target string, arguments []string, o
 		}
 		id, err := a.submit(ctx, k, p, o, s, described)
 		if err != nil {
-			return errors.Join(err, k.Delete(ctx, "/cluster"))
+			return errors.Join(err, endCluster(ctx, k))
 		}
 		return a.follow(ctx, k, id, o)
 	})
+}
+
+// endCluster ends a cluster whose job could not be submitted, also after an interrupt.
+func endCluster(ctx context.Context, k *restclient.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	return k.Delete(ctx, "/cluster")
 }
 
 // ownCluster makes the configuration that of a cluster of its own: in a directory of its own, on free ports, with one
@@ -91,12 +98,12 @@ func (a *app) ownCluster(slots int) error {
 func (a *app) submitApplication(ctx context.Context, k *restclient.Client, p *program, o runOptions, s restclient.Submission) error {
 	program, err := upload(ctx, k, p)
 	if err != nil {
-		return errors.Join(err, k.Delete(ctx, "/cluster"))
+		return errors.Join(err, endCluster(ctx, k))
 	}
 	s.Name, s.Parallelism, s.Restore, s.AllowNonRestoredState = o.name, o.parallelism, absolute(o.restore), o.allow
 	id, err := k.RunApplication(ctx, program, s)
 	if err != nil {
-		return errors.Join(err, k.Delete(ctx, "/cluster"))
+		return errors.Join(err, endCluster(ctx, k))
 	}
 	if o.detached {
 		return a.print(map[string]string{"applicationid": id}, func(w io.Writer) { fmt.Fprintln(w, id) })

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +29,9 @@ const configFile = "weir.yaml"
 type app struct {
 	out, err   io.Writer
 	interrupts <-chan os.Signal
-	flags      struct {
+	// interrupted ends the context of the command.
+	interrupted func()
+	flags       struct {
 		config, output, rest, dataDir string
 		settings                      []string
 	}
@@ -143,15 +144,6 @@ func (a *app) print(v any, text func(w io.Writer)) error {
 	}
 	text(a.out)
 	return nil
-}
-
-// table writes aligned columns.
-func table(w io.Writer, rows [][]string) {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	_ = t.Flush() // an error of w is seen by who writes next
 }
 
 // count writes a number with a noun.

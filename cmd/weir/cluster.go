@@ -61,7 +61,8 @@ func (a *app) upCommand() *cobra.Command {
 		Long: "Start a JobManager and TaskManagers on this machine, start again what dies, and end them with this process.\n" +
 			"Ctrl-C suspends the jobs after a last checkpoint; `weir cluster up` in the same --data-dir resumes them, as it does\n" +
 			"after a crash. A second Ctrl-C ends at once.",
-		RunE: func(c *cobra.Command, _ []string) error { return a.up(c, o) },
+		RunE:        func(c *cobra.Command, _ []string) error { return a.up(c, o) },
+		Annotations: map[string]string{ownInterrupts: "true"},
 	}
 	f := c.Flags()
 	f.IntVar(&o.taskManagers, "taskmanagers", -1, "TaskManagers that are kept (default: cluster.taskmanagers)")
@@ -84,6 +85,7 @@ func (a *app) up(c *cobra.Command, o upOptions) error {
 		return usageError{c.Name(), err}
 	}
 	if o.detached {
+		a.endOnInterrupt(ctx)
 		return a.upDetached(ctx, o)
 	}
 	s, err := a.startSupervisor(ctx, o.mode)
@@ -283,8 +285,7 @@ func (a *app) downCommand() *cobra.Command {
 		Long: "Have the jobs of the cluster in --data-dir take a last checkpoint, and end all its processes. `weir cluster up` in the\n" +
 			"same directory resumes the jobs.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := a.interruptible(c.Context())
-			defer stop()
+			ctx := c.Context()
 			k := local.NewClient(a.dataDir())
 			if err := k.Down(ctx); err != nil {
 				return err

@@ -68,7 +68,7 @@ func describe(w io.Writer, job, checkpoints, exceptions []byte) error {
 			return fmt.Errorf("answer of the JobManager: %w", err)
 		}
 	}
-	fmt.Fprintf(w, "%s  %s  %s\n", j.ID, j.Name, j.State)
+	fmt.Fprintf(w, "%s  %s  %s\n", j.ID, j.Name, paint(j.State, false, showsColours(w)))
 	fmt.Fprintf(w, "started %s, ran %s\n\n", moment(j.Start), time.Duration(j.Duration)*time.Millisecond)
 	rows := [][]string{{"STEP", "STATE", "TASKS", "RECORDS IN", "RECORDS OUT"}}
 	for _, v := range j.Vertices {

@@ -55,11 +55,27 @@ func (a *app) spawnUp(ctx context.Context, o upOptions) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }() // Owner: the process: it ends with the cluster, or with this process
-	return a.awaitUp(ctx, ended, logName)
+	err = a.awaitUp(ctx, ended, logName)
+	if err != nil {
+		endNow(c.Process, ended)
+	}
+	return err
 }
 
-// awaitUp waits until the cluster is up, or its process has ended.
-func (a *app) awaitUp(ctx context.Context, ended <-chan error, logName string) error {
+// endNow ends a cluster that nobody will use, with its processes. One that has ended is what is wanted.
+func endNow(p *os.Process, ended <-chan error) {
+	_ = p.Signal(os.Interrupt)
+	timer := time.NewTimer(stopGrace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		_ = p.Kill() // its children see that and end
+	}
+}
+
+// awaitUp waits until the cluster is up, or its process has ended; ended has how it ended then.
+func (a *app) awaitUp(ctx context.Context, ended chan error, logName string) error {
 	ticker := time.NewTicker(upInterval)
 	defer ticker.Stop()
 	timeout := time.NewTimer(upTimeout)
@@ -71,6 +87,7 @@ func (a *app) awaitUp(ctx context.Context, ended <-chan error, logName string) e
 				return nil
 			}
 		case err := <-ended:
+			ended <- err // for who asks again
 			text, readErr := os.ReadFile(logName)
 			if readErr != nil {
 				return errors.Join(err, readErr)
@@ -78,8 +95,8 @@ func (a *app) awaitUp(ctx context.Context, ended <-chan error, logName string) e
 			return fmt.Errorf("the cluster did not come up: %s", strings.TrimPrefix(strings.TrimSpace(string(text)), "weir: "))
 		case <-timeout.C:
 			return fmt.Errorf("the cluster is not up after %v; %s tells more", upTimeout, logName)
-		case <-a.interrupts:
-			return errInterrupted
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

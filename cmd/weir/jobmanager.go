@@ -41,7 +41,8 @@ func (a *app) jobManagerCommand() *cobra.Command {
 		Long: "Run a JobManager: Dispatcher with its REST API, ResourceManager and a JobMaster process for each job. Where another\n" +
 			"one leads the same cluster (high-availability.storageDir), it stands by.\n\n" +
 			"SIGTERM ends it; tasks of its jobs run on, and the next JobManager takes them over.",
-		RunE: func(c *cobra.Command, _ []string) error { return a.runJobManager(c.Context(), mode) },
+		RunE:        func(c *cobra.Command, _ []string) error { return a.runJobManager(c.Context(), mode) },
+		Annotations: map[string]string{ownInterrupts: "true"},
 	}
 	c.Flags().StringVar(&mode, "mode", "session", "session, or job or application for a cluster that ends with its only one")
 	return c

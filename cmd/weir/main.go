@@ -42,7 +42,9 @@ func main() {
 
 // execute runs one command line.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer, interrupts <-chan os.Signal) int {
-	app := &app{out: stdout, err: stderr, interrupts: interrupts}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	app := &app{out: stdout, err: stderr, interrupts: interrupts, interrupted: func() { cancel(errInterrupted) }}
 	root := app.root() //nolint:contextcheck // commands get the context when they run
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -61,6 +63,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, inter
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "weir: %v\n`%s --help` explains\n", err, strings.TrimSpace("weir "+usage.command))
 		return exitUsage
+	case errors.Is(context.Cause(ctx), errInterrupted):
+		fmt.Fprintln(stderr, "weir: "+errInterrupted.Error())
+		return exitCanceled
 	case errors.Is(err, restclient.ErrUnreachable):
 		fmt.Fprintln(stderr, "weir: "+err.Error())
 		return exitUnreachable
@@ -98,7 +103,7 @@ const rootHelp = `Weir is a distributed, stateful stream processor. A job is a G
 
 Jobs are named by their id, a unique beginning of it, or their name.
 
-Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 no JobManager is reached; 130 canceled. ` +
+Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 no JobManager is reached; 130 canceled or interrupted. ` +
 	"`weir run`" + ` of
 an attached job ends with the job's: 0 finished, 1 failed, 130 canceled.`
 
@@ -107,9 +112,17 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "weir", Short: "A distributed, stateful stream processor", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.load(c) },
-		Args:              commands,
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := a.load(c); err != nil {
+				return err
+			}
+			if c.Annotations[ownInterrupts] == "" {
+				a.endOnInterrupt(c.Context())
+			}
+			return nil
+		},
+		Args: commands,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.Name(), err} })
 	f := root.PersistentFlags()
@@ -124,6 +137,22 @@ func (a *app) root() *cobra.Command {
 	a.addCluster(root)
 	a.addTools(root)
 	return root
+}
+
+// ownInterrupts is the annotation of commands that take the interrupts themselves; those of all others end their context.
+const ownInterrupts = "own-interrupts"
+
+var errInterrupted = errors.New("interrupted")
+
+// endOnInterrupt has the first interrupt end the context of the command.
+func (a *app) endOnInterrupt(ctx context.Context) {
+	go func() { // Owner: execute, whose end ends the context
+		select {
+		case <-a.interrupts:
+			a.interrupted()
+		case <-ctx.Done():
+		}
+	}()
 }
 
 // commands are the arguments of a command that only has others below it.

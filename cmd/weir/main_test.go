@@ -94,6 +94,26 @@ func TestListAndFind(t *testing.T) {
 	}
 }
 
+// TestInterrupt interrupts a command whose JobManager does not answer.
+func TestInterrupt(t *testing.T) {
+	t.Chdir(t.TempDir())
+	asked, interrupts := make(chan struct{}), make(chan os.Signal, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	go func() { // Owner: the test: the command asks, or the test fails by its time-out
+		<-asked
+		interrupts <- os.Interrupt
+	}()
+	var out, errs bytes.Buffer
+	args := []string{"list", "-m", strings.TrimPrefix(s.URL, "http://")}
+	if code := execute(t.Context(), args, &out, &errs, interrupts); code != exitCanceled || errs.String() != "weir: interrupted\n" {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
 func TestSavepointFails(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const id = "aa000000000000000000000000000001"

@@ -49,8 +49,7 @@ func (a *app) runCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx, stop := a.interruptible(c.Context())
-			defer stop()
+			ctx := c.Context()
 			switch o.target {
 			case "":
 				o.target = a.config.String(config.ClusterTarget)
@@ -73,22 +72,6 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVarP(&o.target, "target", "t", "", "where to run: session, job or application (default: execution.target)")
 	return c
 }
-
-// interruptible returns a context that an interrupt ends.
-func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() { // Owner: the caller, who stops it
-		select {
-		case <-a.interrupts:
-			cancel(errInterrupted)
-		case <-done:
-		}
-	}()
-	return ctx, func() { close(done); cancel(nil) }
-}
-
-var errInterrupted = errors.New("interrupted")
 
 // jobSettings are what the configuration says for jobs: the options of jobs, and those of the cluster that each JobMaster
 // keeps to.

@@ -24,7 +24,8 @@ func (a *app) taskManagerCommand() *cobra.Command {
 		Long: "Run a TaskManager: slots, and an executor process for each job that has some of them. It keeps looking for its\n" +
 			"JobManager, and keeps tasks running while that is away, for cluster.orphan-timeout.\n\n" +
 			"SIGTERM ends it with its executors; `weir taskmanagers drain` lets what runs go on first.",
-		RunE: func(c *cobra.Command, _ []string) error { return a.runTaskManager(c.Context(), jobManager) },
+		RunE:        func(c *cobra.Command, _ []string) error { return a.runTaskManager(c.Context(), jobManager) },
+		Annotations: map[string]string{ownInterrupts: "true"},
 	}
 	c.Flags().StringVar(&jobManager, "jobmanager", "", "host:port of the JobManager, several separated by commas (default: jobmanager.rpc.address and .port)")
 	return c

@@ -44,12 +44,11 @@ func (a *app) logsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs JOB", Short: "Show what the processes of a job have logged", Args: exactly("JOB"),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx, stop := a.interruptible(c.Context())
-			defer stop()
+			ctx := c.Context()
 			return a.withJob(c, args[0], func(k *restclient.Client, j restclient.JobOverview) error {
 				err := a.showLogs(ctx, k, j.ID, follow)
-				if errors.Is(err, errInterrupted) {
-					return nil
+				if follow && errors.Is(context.Cause(ctx), errInterrupted) {
+					return nil // so it was asked to end
 				}
 				return err
 			})
