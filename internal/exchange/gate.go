@@ -24,8 +24,9 @@ type Gate struct {
 		// first and last are the ends of the list of ready channels, plus one. Invariant: a channel that is neither blocked
 		// nor empty is in it. Blocked ones may be, and leave it when their turn comes.
 		first, last int32
-		// queued counts the batches in the slab.
+		// queued counts the batches in the slab, bytes what has come in batches so far.
 		queued int
+		bytes  int64
 		// parked is set while the task knows the gate as empty: the next event calls signal.
 		parked bool
 		closed bool
@@ -224,8 +225,16 @@ func (g *Gate) Close() {
 	}
 }
 
-// push puts a batch, a control or both into a channel. It takes over one hold on b, whatever it returns.
-func (g *Gate) push(channel int, b element.Any, c element.Control) error {
+// Bytes is how many bytes have come in batches, as Partition.Bytes counts them. It may be called from any goroutine.
+func (g *Gate) Bytes() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mu.bytes
+}
+
+// push puts a batch, of a number of bytes, a control or both into a channel. It takes over one hold on b, whatever it
+// returns.
+func (g *Gate) push(channel int, b element.Any, c element.Control, bytes int64) error {
 	g.mu.Lock()
 	if g.mu.closed {
 		g.mu.Unlock()
@@ -234,18 +243,19 @@ func (g *Gate) push(channel int, b element.Any, c element.Control) error {
 		}
 		return ErrClosed
 	}
-	wake := g.pushLocked(channel, b, c)
+	wake := g.pushLocked(channel, b, c, bytes)
 	g.mu.Unlock()
 	g.tell(channel, c, wake)
 	return nil
 }
 
 // pushLocked reports whether the task has to be signalled.
-func (g *Gate) pushLocked(channel int, b element.Any, c element.Control) bool {
+func (g *Gate) pushLocked(channel int, b element.Any, c element.Control, bytes int64) bool {
 	in := &g.mu.inlets[channel]
 	g.mu.slab.push(&in.queue, b, c)
 	if b != nil {
 		g.mu.queued++
+		g.mu.bytes += bytes
 	}
 	if c.Kind == element.EndOfInput {
 		in.ended = true
@@ -284,9 +294,10 @@ func (g *Gate) bind(channel int, from origin) bool {
 	return true
 }
 
-// adopt is bind for an end that has something queued already, which moves into the gate. What it returns is called once
-// no lock is held; it is nil when the gate is closed.
-func (g *Gate) adopt(channel int, from origin, s *slab, q *queue) (tell func()) {
+// adopt is bind for the end of a partition, which may have something queued already that moves into the gate. What it returns
+// is called once no lock is held; it is nil when the gate is closed.
+func (g *Gate) adopt(channel int, from *subpartition) (tell func()) {
+	s, q := &from.p.mu.slab, &from.queue
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.mu.closed {
@@ -300,7 +311,12 @@ func (g *Gate) adopt(channel int, from origin, s *slab, q *queue) (tell func()) 
 	var barriers []element.Control
 	for !q.empty() {
 		b, c := s.pop(q)
-		if g.pushLocked(channel, b, c) {
+		var bytes int64
+		if b != nil {
+			bytes = from.p.sizing.estimate(b)
+			from.p.bytes.Add(bytes)
+		}
+		if g.pushLocked(channel, b, c, bytes) {
 			wake = true
 		}
 		if c.Kind == element.Barrier {

@@ -248,7 +248,7 @@ func (s *inStream) handle(h header, f *element.Frame) error {
 		if err != nil {
 			return err
 		}
-		_ = s.gate.push(s.channel, nil, c) // a closed gate has said that it leaves
+		_ = s.gate.push(s.channel, nil, c, 0) // a closed gate has said that it leaves
 		return nil
 	}
 	s.received++
@@ -261,7 +261,7 @@ func (s *inStream) handle(h header, f *element.Frame) error {
 		s.talk(&s.leave)
 		return nil
 	}
-	_ = s.gate.push(s.channel, b, element.Control{}) // a closed gate has said that it leaves
+	_ = s.gate.push(s.channel, b, element.Control{}, headerBytes+int64(h.length)) // a closed gate has said that it leaves
 	return nil
 }
 

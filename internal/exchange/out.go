@@ -306,6 +306,7 @@ func (o *outStream) append(buf []byte) []byte {
 			s.leave(fmt.Errorf("encode a batch of partition %v: %w", s.p.id, err))
 			return o.appendFailure(buf[:start], fmt.Errorf("producer of partition %v: %w", s.p.id, err))
 		}
+		s.p.bytes.Add(int64(len(buf) - start))
 	}
 	if c.Kind != element.None {
 		o.sequence++

@@ -25,6 +25,9 @@ type Partition struct {
 	// wake is how whoever gives credit, or ends the partition, reaches the producer that waits for it.
 	wake     chan struct{}
 	released atomic.Bool
+	// bytes counts what went out, as frames; sizing knows about how large those are that are never made.
+	bytes  atomic.Int64
+	sizing sizing
 
 	mu struct {
 		sync.Mutex
@@ -68,6 +71,7 @@ var (
 
 func newPartition(id PartitionID, consumers int, serde Serde, credits int, forget func(*Partition)) *Partition {
 	p := &Partition{id: id, serde: serde, credits: uint32(credits), forget: forget, wake: make(chan struct{}, 1)}
+	p.sizing.serde = serde
 	p.subs = make([]subpartition, consumers)
 	for i := range p.subs {
 		p.subs[i].p = p
@@ -172,6 +176,10 @@ func (p *Partition) InUse() int {
 	return n
 }
 
+// Bytes is how many bytes went out in batches: those of frames that were sent, and those that batches for gates of this
+// process would take as frames, by an estimate. It may be called from any goroutine.
+func (p *Partition) Bytes() int64 { return p.bytes.Load() }
+
 // Queued is the number of entries that wait for consumers; those in gates of this process don't.
 func (p *Partition) Queued() int {
 	p.mu.Lock()
@@ -208,9 +216,19 @@ func (s *subpartition) Send(b element.Any, c element.Control) error {
 		s.ended = true
 	}
 	if g := s.gate.Load(); g != nil {
-		return g.push(int(s.channel), b, c)
+		return s.hand(g, b, c)
 	}
 	return s.store(b, c)
+}
+
+// hand gives what was sent to a gate of this process.
+func (s *subpartition) hand(g *Gate, b element.Any, c element.Control) error {
+	var bytes int64
+	if b != nil {
+		bytes = s.p.sizing.count(b)
+		s.p.bytes.Add(bytes)
+	}
+	return g.push(int(s.channel), b, c, bytes)
 }
 
 // await returns when there is credit or the channel has ended.
@@ -228,10 +246,13 @@ func (s *subpartition) await() {
 // store keeps what was sent until the consumer comes, or until the connection takes it.
 func (s *subpartition) store(b element.Any, c element.Control) error {
 	p := s.p
+	if b != nil && p.sizing.rows == 0 {
+		p.sizing.measure(b) // a gate that comes later counts what waits here
+	}
 	p.mu.Lock()
 	if g := s.gate.Load(); g != nil {
 		p.mu.Unlock()
-		return g.push(int(s.channel), b, c)
+		return s.hand(g, b, c)
 	}
 	if p.mu.released || s.left.Load() {
 		p.mu.Unlock()
@@ -272,7 +293,7 @@ func (s *subpartition) attachGate(g *Gate, channel int) error {
 		return err
 	}
 	s.channel = int32(channel)
-	tell := g.adopt(channel, s, &p.mu.slab, &s.queue)
+	tell := g.adopt(channel, s)
 	if tell == nil {
 		p.mu.Unlock()
 		s.leave(nil)

@@ -37,6 +37,7 @@ func jobAt(passed time.Duration, records int64) *weirpb.JobDetail {
 					Timestamps: map[string]int64{"INITIALIZING": start.UnixMilli()},
 					Metrics: &weirpb.TaskMetrics{
 						BusyNanos: int64(passed) / 4, IdleNanos: int64(passed) / 2, BackpressuredNanos: int64(passed) / 4,
+						BytesIn: 20 * records, BytesOut: 10 * records,
 						Operators: []*weirpb.OperatorMetrics{
 							{Uid: "read", Name: "Source: read", RecordsOut: records, Watermark: 5_999_999},
 							{
@@ -120,6 +121,10 @@ func TestNames(t *testing.T) {
 		{task, "backPressuredTimeMsPerSecond", 250},
 		{task, "numRecordsOut", 500},
 		{task, "numRecordsOutPerSecond", 50},
+		{task, "numBytesIn", 20_000},
+		{task, "numBytesInPerSecond", 2000},
+		{task, "numBytesOut", 10_000},
+		{task, "numBytesOutPerSecond", 1000},
 		{task, "numLateRecordsDropped", 6},
 		{task, "currentInputWatermark", 5},
 		{second, "numRecordsIn", 1000},

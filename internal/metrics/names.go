@@ -85,7 +85,8 @@ func ofCheckpoints(c *weirpb.CheckpointsDetail) []Value {
 	}
 }
 
-// OfTask returns the figures of a task as a whole: input is that of the head of its chain, output that of its last step.
+// OfTask returns the figures of a task as a whole: input is that of the head of its chain, output that of its last step. Bytes
+// are those that records take between tasks: what a source reads and a sink writes is not among them, as in Flink.
 func OfTask(m *weirpb.TaskMetrics, r TaskRates) []Value {
 	values := []Value{
 		gauge("busyTimeMsPerSecond", r.Busy), gauge("idleTimeMsPerSecond", r.Idle),
@@ -94,6 +95,8 @@ func OfTask(m *weirpb.TaskMetrics, r TaskRates) []Value {
 		counter("accumulateBusyTimeMs", m.BusyNanos/1e6), counter("accumulateIdleTimeMs", m.IdleNanos/1e6),
 		counter("accumulateBackPressuredTimeMs", m.BackpressuredNanos/1e6),
 		counter("numBuffersIn", m.BatchesIn),
+		counter("numBytesIn", m.BytesIn), gauge("numBytesInPerSecond", r.BytesIn),
+		counter("numBytesOut", m.BytesOut), gauge("numBytesOutPerSecond", r.BytesOut),
 	}
 	n := len(m.Operators)
 	if n == 0 {

@@ -35,6 +35,7 @@ type reading struct {
 
 type totals struct {
 	busy, idle, backpressured int64
+	bytesIn, bytesOut         int64
 	in, out                   []int64
 }
 
@@ -42,6 +43,8 @@ type totals struct {
 type TaskRates struct {
 	// Busy, Idle and Backpressured are milliseconds per second, 0 to 1000.
 	Busy, Idle, Backpressured float64
+	// BytesIn and BytesOut are bytes per second from and to other tasks.
+	BytesIn, BytesOut float64
 	// In and Out are records per second of each operator of the chain.
 	In, Out []float64
 }
@@ -107,7 +110,9 @@ func (r *Rates) makeRoom() {
 }
 
 func totalsOf(m *weirpb.TaskMetrics) totals {
-	t := totals{busy: m.BusyNanos, idle: m.IdleNanos, backpressured: m.BackpressuredNanos}
+	t := totals{
+		busy: m.BusyNanos, idle: m.IdleNanos, backpressured: m.BackpressuredNanos, bytesIn: m.BytesIn, bytesOut: m.BytesOut,
+	}
 	for _, o := range m.Operators {
 		t.in, t.out = append(t.in, o.RecordsIn), append(t.out, o.RecordsOut)
 	}
@@ -134,6 +139,7 @@ func (t totals) since(before totals, passed time.Duration) TaskRates {
 	}
 	r.Busy, r.Idle = share(t.busy, before.busy), share(t.idle, before.idle)
 	r.Backpressured = share(t.backpressured, before.backpressured)
+	r.BytesIn, r.BytesOut = perSecond(t.bytesIn, before.bytesIn, passed), perSecond(t.bytesOut, before.bytesOut, passed)
 	for i := range t.in {
 		r.In[i] = perSecond(t.in[i], at(before.in, i), passed)
 		r.Out[i] = perSecond(t.out[i], at(before.out, i), passed)

@@ -10,7 +10,7 @@ import (
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
 )
 
-// ioMetrics are what Flink shows of the input and output of attempts. Bytes are not counted.
+// ioMetrics are what Flink shows of the input and output of attempts. Bytes are those that records take between tasks.
 type ioMetrics struct {
 	ReadBytes            int64  `json:"read-bytes"`
 	ReadBytesComplete    bool   `json:"read-bytes-complete"`
@@ -29,9 +29,12 @@ func sumMetrics(attempts []*weirpb.AttemptDetail) ioMetrics {
 	m := ioMetrics{ReadBytesComplete: true, WriteBytesComplete: true, ReadRecordsComplete: true, WriteRecordsComplete: true}
 	for _, at := range attempts {
 		if at.Metrics == nil {
+			m.ReadBytesComplete, m.WriteBytesComplete = false, false
 			m.ReadRecordsComplete, m.WriteRecordsComplete = false, false
 			continue
 		}
+		m.ReadBytes += at.Metrics.BytesIn
+		m.WriteBytes += at.Metrics.BytesOut
 		m.ReadRecords += recordsRead(at)
 		m.WriteRecords += recordsWritten(at)
 		m.Backpressured += at.Metrics.BackpressuredNanos / 1e6

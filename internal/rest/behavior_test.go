@@ -207,7 +207,7 @@ func TestFiguresOfJob(t *testing.T) {
 		t.Errorf("back pressure: %+v", bp)
 	}
 	v := bodyOf[vertexAnswer](t, mux, vertex)
-	if s := v.Subtasks[1]; s.Metrics.WriteRecords != 1000 || s.Metrics.Busy != 2000 || s.StartTime != begin+20 ||
+	if s := v.Subtasks[1]; s.Metrics.WriteRecords != 1000 || s.Metrics.ReadBytes != 300 || s.Metrics.WriteBytes != 4000 || s.Metrics.Busy != 2000 || s.StartTime != begin+20 ||
 		s.EndTime != -1 || s.Duration != 10_010 || s.Attempt != 1 {
 		t.Errorf("a subtask: %+v", s)
 	}

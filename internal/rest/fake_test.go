@@ -137,7 +137,7 @@ func fakeAttempt(vertex int, subtask, number int32, state string) *weirpb.Attemp
 		},
 		TaskManager: worker1, Host: "host", Endpoint: "host:1234",
 		Metrics: &weirpb.TaskMetrics{
-			BusyNanos: 2e9, IdleNanos: 1e9, BackpressuredNanos: 7e9, BatchesIn: 10,
+			BusyNanos: 2e9, IdleNanos: 1e9, BackpressuredNanos: 7e9, BatchesIn: 10, BytesIn: 300, BytesOut: 4000,
 			Operators: []*weirpb.OperatorMetrics{
 				{
 					Uid: "read", Name: "Source: read", RecordsIn: 0, RecordsOut: 1000, Watermark: (begin + 900) * 1e6, Holder: "split-7",

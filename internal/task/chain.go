@@ -28,6 +28,8 @@ type chain struct {
 	// place is the place of a channel of the gate among those of its input.
 	place   []int
 	outputs []exchange.Output
+	// partitions are what outputs write into.
+	partitions []*exchange.Partition
 }
 
 // step is one operator of the chain.
@@ -108,7 +110,7 @@ func (t *subtask) wireOutput(e *graph.JobEdge) error {
 		Senders: p.Senders(), Subtask: t.config.Subtask, KeyGroups: e.To.MaxParallelism, RowsMax: t.config.RowsMax,
 		Partitioning: e.Stream.Partitioning,
 	})
-	t.outputs = append(t.outputs, out)
+	t.outputs, t.partitions = append(t.outputs, out), append(t.partitions, p)
 	return t.link(e.Stream, port)
 }
 

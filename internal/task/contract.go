@@ -188,7 +188,9 @@ type Metrics struct {
 	// Busy, Idle and Backpressured add up to the time that the task has been running.
 	Busy, Idle, Backpressured time.Duration
 	BatchesIn                 int64
-	Operators                 []OperatorMetrics
+	// BytesIn and BytesOut are of batches of other tasks and for them, as the exchange counts them.
+	BytesIn, BytesOut int64
+	Operators         []OperatorMetrics
 }
 
 // OperatorMetrics are the figures of one step.

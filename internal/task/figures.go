@@ -24,15 +24,17 @@ type figures struct {
 	looked   int64
 }
 
-// published is what other goroutines may read of a chain.
+// published is what other goroutines may read of a chain. The gate is nil in tasks without inputs.
 type published struct {
-	steps   []*step
-	outputs []exchange.Output
+	steps      []*step
+	outputs    []exchange.Output
+	gate       *exchange.Gate
+	partitions []*exchange.Partition
 }
 
 // running begins the time that is accounted for.
 func (t *subtask) running(now time.Time) {
-	t.published.Store(&published{t.steps, t.outputs})
+	t.published.Store(&published{t.steps, t.outputs, t.gate, t.partitions})
 	t.from.Store(now.UnixNano())
 	t.secondly = now.Add(time.Second)
 }
@@ -90,6 +92,12 @@ func (t *subtask) Metrics() Metrics {
 	var blocked int64
 	for _, o := range p.outputs {
 		blocked += o.Blocked()
+	}
+	if p.gate != nil {
+		m.BytesIn = p.gate.Bytes()
+	}
+	for _, out := range p.partitions {
+		m.BytesOut += out.Bytes()
 	}
 	m.Idle, m.Backpressured = time.Duration(idle), time.Duration(blocked)
 	m.Busy = max(0, time.Duration(end-t.from.Load())-m.Idle-m.Backpressured)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/weir-stream/weir/connector"
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/keys"
@@ -34,6 +35,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // order, the committed rows of a key with n numbers are 1, 2, ... n, and any record that is lost or doubled shows.
 
 type row struct{ Key, N int64 }
+
+func rowSerde() exchange.Serde {
+	c, err := codec.For[row]()
+	if err != nil {
+		panic(err) // integers are native kinds
+	}
+	return exchange.SerdeOf(c, codec.Owned)
+}
 
 const keyCount = 7
 
@@ -278,7 +287,7 @@ func edge(from, to int, p exchange.Partitioning) *graph.StreamEdge {
 		panic(err)
 	}
 	return &graph.StreamEdge{
-		From: from, To: to, Partitioning: p,
+		From: from, To: to, Partitioning: p, Serde: rowSerde,
 		NewOutput: func(c graph.OutputConfig) (exchange.Output, operator.Port) {
 			w := exchange.NewWriter(exchange.WriterConfig[row]{
 				Senders: c.Senders, Subtask: c.Subtask, KeyGroups: c.KeyGroups, RowsMax: c.RowsMax, Partitioning: p,

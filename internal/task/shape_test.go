@@ -137,6 +137,14 @@ func TestBackpressureReachesTheSource(t *testing.T) {
 		m.decide(c)
 		m.finish()
 		j.expectRows(20000)
+		var sent, received int64
+		for _, x := range m.tasks {
+			f := x.Metrics()
+			sent, received = sent+f.BytesOut, received+f.BytesIn
+		}
+		if received < 20000 || received != sent {
+			t.Errorf("%d bytes were sent, %d received", sent, received)
+		}
 	})
 }
 

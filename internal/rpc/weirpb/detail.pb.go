@@ -93,8 +93,11 @@ type TaskMetrics struct {
 	BackpressuredNanos int64                  `protobuf:"varint,3,opt,name=backpressured_nanos,json=backpressuredNanos,proto3" json:"backpressured_nanos,omitempty"`
 	BatchesIn          int64                  `protobuf:"varint,4,opt,name=batches_in,json=batchesIn,proto3" json:"batches_in,omitempty"`
 	Operators          []*OperatorMetrics     `protobuf:"bytes,5,rep,name=operators,proto3" json:"operators,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// bytes_in and bytes_out are of batches that came from other tasks and went to them; within a process an estimate.
+	BytesIn       int64 `protobuf:"varint,6,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut      int64 `protobuf:"varint,7,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskMetrics) Reset() {
@@ -160,6 +163,20 @@ func (x *TaskMetrics) GetOperators() []*OperatorMetrics {
 		return x.Operators
 	}
 	return nil
+}
+
+func (x *TaskMetrics) GetBytesIn() int64 {
+	if x != nil {
+		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *TaskMetrics) GetBytesOut() int64 {
+	if x != nil {
+		return x.BytesOut
+	}
+	return 0
 }
 
 type OperatorMetrics struct {
@@ -1476,7 +1493,7 @@ var File_internal_rpc_weirpb_detail_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_detail_proto_rawDesc = "" +
 	"\n" +
-	" internal/rpc/weirpb/detail.proto\x12\bweir.rpc\"\xd4\x01\n" +
+	" internal/rpc/weirpb/detail.proto\x12\bweir.rpc\"\x8c\x02\n" +
 	"\vTaskMetrics\x12\x1d\n" +
 	"\n" +
 	"busy_nanos\x18\x01 \x01(\x03R\tbusyNanos\x12\x1d\n" +
@@ -1485,7 +1502,9 @@ const file_internal_rpc_weirpb_detail_proto_rawDesc = "" +
 	"\x13backpressured_nanos\x18\x03 \x01(\x03R\x12backpressuredNanos\x12\x1d\n" +
 	"\n" +
 	"batches_in\x18\x04 \x01(\x03R\tbatchesIn\x127\n" +
-	"\toperators\x18\x05 \x03(\v2\x19.weir.rpc.OperatorMetricsR\toperators\"\x8c\x04\n" +
+	"\toperators\x18\x05 \x03(\v2\x19.weir.rpc.OperatorMetricsR\toperators\x12\x19\n" +
+	"\bbytes_in\x18\x06 \x01(\x03R\abytesIn\x12\x1b\n" +
+	"\tbytes_out\x18\a \x01(\x03R\bbytesOut\"\x8c\x04\n" +
 	"\x0fOperatorMetrics\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +

@@ -80,6 +80,7 @@ func metricsOf(m task.Metrics) *weirpb.TaskMetrics {
 	t := &weirpb.TaskMetrics{
 		BusyNanos: m.Busy.Nanoseconds(), IdleNanos: m.Idle.Nanoseconds(),
 		BackpressuredNanos: m.Backpressured.Nanoseconds(), BatchesIn: m.BatchesIn,
+		BytesIn: m.BytesIn, BytesOut: m.BytesOut,
 	}
 	for _, o := range m.Operators {
 		w := &weirpb.OperatorMetrics{
