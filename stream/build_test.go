@@ -111,7 +111,7 @@ func TestBuildErrors(t *testing.T) {
 			return nil
 		}, []string{`Window "sum"`, "positive"}},
 		"nil function": {func(env *stream.Env) error {
-			events(env).Filter(nil).To("out", sink[event]())
+			events(env).Filter((func(*event) bool)(nil)).To("out", sink[event]())
 			return nil
 		}, []string{"Filter", "nil"}},
 		"side output behind a partitioning": {func(env *stream.Env) error {

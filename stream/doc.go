@@ -20,4 +20,8 @@
 // state. Pointers handed to it, and what it reaches through them, are valid during the call.
 //
 // Every stateful step, source and sink takes its UID first: state is found by it after the program changed.
+//
+// Non-obvious: a verb that makes a step has a type parameter of its own, though Filter, Reduce, Watermarks and Print would
+// need none; it is always inferred. The compiler makes all other methods of a generic type for each type of a stream, so a
+// job would compile all operators for all of its records.
 package stream

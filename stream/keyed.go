@@ -63,7 +63,7 @@ func process[K comparable, S, T, U any](
 }
 
 // Reduce folds in into acc, which begins as the first record of the key, and emits acc after each.
-func (k Keyed[K, T]) Reduce(uid UID, f func(acc, in *T)) Stream[T] {
+func (k Keyed[K, T]) Reduce[F ~func(acc, in *T)](uid UID, f F) Stream[T] {
 	return k.apply[T]("Reduce", uid, f == nil, func() (operator.Step, error) { return operator.Reduce(k.key, f) })
 }
 

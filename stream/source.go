@@ -59,7 +59,8 @@ func addSource[T any, S connector.Split, E any](e *Env, uid UID, src connector.S
 }
 
 // Watermarks sets event times and watermarks: for each split directly behind From, else for each subtask.
-func (s Stream[T]) Watermarks(w watermark.Strategy[T]) Stream[T] {
+func (s Stream[T]) Watermarks[W watermark.Strategy[T]](strategy W) Stream[T] {
+	w := watermark.Strategy[T](strategy)
 	if err := w.Validate(); err != nil {
 		s.env.fail("Watermarks: %w", err)
 		return s
@@ -108,7 +109,7 @@ func addSink[T, W, C any](s Stream[T], uid UID, sink connector.Sink[T, W, C]) Si
 }
 
 // Print writes the stream to standard output, for a look at it.
-func (s Stream[T]) Print(uid UID) Sink { return s.To(uid, printer.New[T]()) }
+func (s Stream[T]) Print[U ~string](uid U) Sink { return s.To(UID(uid), printer.New[T]()) }
 
 // Inject begins a stream with an operator that has no inputs. It is for test kits.
 func Inject[T any](e *Env, uid UID, op func() operator.Operator) Stream[T] {

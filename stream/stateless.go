@@ -34,12 +34,12 @@ func (s Stream[T]) MapBatch[U any](f func(in []T, out []U) error) Stream[U] {
 }
 
 // Filter keeps the records for which keep is true.
-func (s Stream[T]) Filter(keep func(in *T) bool) Stream[T] {
+func (s Stream[T]) Filter[F ~func(in *T) bool](keep F) Stream[T] {
 	return apply[T, T](s, "Filter", keep == nil, func() operator.Step { return operator.Filter(keep) })
 }
 
 // FilterE is Filter with a function that can fail.
-func (s Stream[T]) FilterE(keep func(in *T) (bool, error)) Stream[T] {
+func (s Stream[T]) FilterE[F ~func(in *T) (bool, error)](keep F) Stream[T] {
 	return apply[T, T](s, "Filter", keep == nil, func() operator.Step { return operator.FilterE(keep) })
 }
 

@@ -47,7 +47,7 @@ func (w Windowed[K, T]) LateOutput(tag Tag[T]) Windowed[K, T] {
 }
 
 // Reduce folds the records of a window into one, which begins as the first; f must be associative.
-func (w Windowed[K, T]) Reduce(uid UID, f func(acc, in *T)) Stream[T] {
+func (w Windowed[K, T]) Reduce[F ~func(acc, in *T)](uid UID, f F) Stream[T] {
 	return w.apply[T](uid, f == nil, func() (operator.Step, error) { return operator.WindowReduce(w.windows, w.k.key, f) })
 }
 
@@ -118,7 +118,7 @@ func (w Windowed[K, T]) MaxBy[N cmp.Ordered](uid UID, of func(*T) N) Stream[T] {
 	})
 }
 
-func (w Windowed[K, T]) reduce(uid UID, missing bool, f func(acc, in *T)) Stream[T] {
+func (w Windowed[K, T]) reduce[F ~func(acc, in *T)](uid UID, missing bool, f F) Stream[T] {
 	if missing {
 		f = nil
 	}

@@ -53,12 +53,19 @@ func (c compiler) check(t reflect.Type) (*node, error) {
 }
 
 func compile[T any](rules compiler) (*Codec[T], error) {
-	t := reflect.TypeFor[T]()
-	root, err := rules.check(t)
+	schema, p, err := rules.compile(reflect.TypeFor[T]())
 	if err != nil {
 		return nil, err
 	}
-	return &Codec[T]{rules: rules, schema: &Schema{root}, plan: rules.plan(t, root), blob: root.blob()}, nil
+	return &Codec[T]{rules: rules, schema: schema, plan: p, blob: schema.root.blob()}, nil
+}
+
+func (c compiler) compile(t reflect.Type) (*Schema, *plan, error) {
+	root, err := c.check(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Schema{root}, c.plan(t, root), nil
 }
 
 // Schema returns the schema of what Append writes.
@@ -71,44 +78,39 @@ func (c *Codec[T]) PointerFree() bool { return c.plan.pointerFree }
 // how many there are. It allocates nothing when dst has room, unless T holds maps or is marshalled by methods of its
 // own; an error of such a method is a panic, as there is no row to skip.
 func (c *Codec[T]) Append(dst []byte, rows []T) []byte {
-	if len(rows) == 0 {
-		return dst
-	}
-	e := encoder{dst: dst}
-	start := len(dst)
-	if c.blob {
-		e.dst = append(slices.Grow(dst, blobHeader), make([]byte, blobHeader)...)
-	}
-	s := takeScratch(&c.scratch, c.plan)
-	e.scratch = s
-	segs := [1]seg{{unsafe.Pointer(unsafe.SliceData(rows)), len(rows)}}
-	e.columns(c.plan, segs[:], len(rows))
-	giveScratch(&c.scratch, s)
-	if c.blob {
-		putBlobSize(e.dst[start:], e.blob)
-	}
-	return e.dst
+	return c.plan.append(c.blob, &c.scratch, dst, seg{unsafe.Pointer(unsafe.SliceData(rows)), len(rows)})
 }
 
 // Decode fills rows from what Append made of as many, and returns what follows it. Every field is overwritten. Errors
 // wrap ErrCorrupt; rows hold anything then. It panics on no input, and allocates memory in proportion to the length of
 // src: at most eight elements of slices and maps a byte.
 func (c *Codec[T]) Decode(src []byte, rows []T, mode Strings) (rest []byte, err error) {
-	return decodeRows(c.plan, c.blob, &c.scratch, src, rows, mode)
+	if c.plan.zero {
+		clear(rows)
+	}
+	return c.plan.decode(c.blob, &c.scratch, src, seg{unsafe.Pointer(unsafe.SliceData(rows)), len(rows)}, mode)
 }
 
 // Reader returns the decoder of rows that were written under another schema: struct fields are matched by name, missing
 // ones are zero, unknown ones skipped, integers may have been narrower. Otherwise the error names the field and wraps
 // ErrIncompatible.
 func (c *Codec[T]) Reader(written *Schema) (*Reader[T], error) {
-	if c.schema.root.equal(written.root) {
-		return &Reader[T]{plan: c.plan, blob: c.blob}, nil
+	p, err := c.rules.reader(c.schema, c.plan, written)
+	if err != nil {
+		return nil, err
 	}
-	t := reflect.TypeFor[T]()
-	if err := c.schema.CanRead(written); err != nil {
-		return nil, fmt.Errorf("read %v: %w", t, err)
+	return &Reader[T]{plan: p, blob: written.root.blob()}, nil
+}
+
+// reader returns the plan for rows of the written schema; own are schema and plan of the type.
+func (c compiler) reader(own *Schema, p *plan, written *Schema) (*plan, error) {
+	if own.root.equal(written.root) {
+		return p, nil
 	}
-	return &Reader[T]{plan: c.rules.plan(t, written.root), blob: written.root.blob()}, nil
+	if err := own.CanRead(written); err != nil {
+		return nil, fmt.Errorf("read %v: %w", p.typ, err)
+	}
+	return c.plan(p.typ, written.root), nil
 }
 
 // Reader decodes rows that were written under one schema. It is safe for concurrent use.
@@ -120,11 +122,37 @@ type Reader[T any] struct {
 
 // Decode is Codec.Decode for rows of the written schema.
 func (r *Reader[T]) Decode(src []byte, rows []T, mode Strings) (rest []byte, err error) {
-	return decodeRows(r.plan, r.blob, &r.scratch, src, rows, mode)
+	if r.plan.zero {
+		clear(rows)
+	}
+	return r.plan.decode(r.blob, &r.scratch, src, seg{unsafe.Pointer(unsafe.SliceData(rows)), len(rows)}, mode)
 }
 
-func decodeRows[T any](p *plan, blob bool, pool *sync.Pool, src []byte, rows []T, mode Strings) ([]byte, error) {
-	if len(rows) == 0 {
+// append and decode are what Append and Decode do whatever T is: they are compiled once, and what has a type parameter with
+// each type that a program stores or sends.
+func (p *plan) append(blob bool, pool *sync.Pool, dst []byte, rows seg) []byte {
+	if rows.n == 0 {
+		return dst
+	}
+	e := encoder{dst: dst}
+	start := len(dst)
+	if blob {
+		e.dst = append(slices.Grow(dst, blobHeader), make([]byte, blobHeader)...)
+	}
+	s := takeScratch(pool, p)
+	e.scratch = s
+	segs := [1]seg{rows}
+	e.columns(p, segs[:], rows.n)
+	giveScratch(pool, s)
+	if blob {
+		putBlobSize(e.dst[start:], e.blob)
+	}
+	return e.dst
+}
+
+// decode needs rows that are zero, where the plan says so.
+func (p *plan) decode(blob bool, pool *sync.Pool, src []byte, rows seg, mode Strings) ([]byte, error) {
+	if rows.n == 0 {
 		return src, nil
 	}
 	d := decoder{src: src, mode: mode}
@@ -133,13 +161,10 @@ func decodeRows[T any](p *plan, blob bool, pool *sync.Pool, src []byte, rows []T
 			return nil, fmt.Errorf("decode %v: %w", p.typ, err)
 		}
 	}
-	if p.zero {
-		clear(rows)
-	}
 	s := takeScratch(pool, p)
 	d.scratch = s
-	segs := [1]seg{{unsafe.Pointer(unsafe.SliceData(rows)), len(rows)}}
-	err := d.columns(p, segs[:], len(rows))
+	segs := [1]seg{rows}
+	err := d.columns(p, segs[:], rows.n)
 	giveScratch(pool, s)
 	if err != nil {
 		return nil, fmt.Errorf("decode %v: %w", p.typ, err)
