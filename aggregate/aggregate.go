@@ -12,7 +12,11 @@
 // that depends on it sees the records of the first accumulator as the earlier ones.
 package aggregate
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/weir-stream/weir/state"
+)
 
 // Function folds records of T into an accumulator A and turns that into a result R.
 // One value serves all subtasks at once, so it holds settings only. A zero A is the empty accumulator.
@@ -126,3 +130,24 @@ func (b best[T, N]) Merge(acc, from *Best[N]) {
 }
 
 func (best[T, N]) Result(acc *Best[N]) N { return acc.Value }
+
+// Distinct is the accumulator of CountDistinct: the values seen.
+type Distinct[D comparable] struct{ Seen state.Map[D, struct{}] }
+
+// CountDistinct counts the different values of of(record), exactly: the accumulator holds each of them. D is restricted as
+// the keys of KeyBy are. Where there are many values for one key, let them be keys of a step of their own.
+func CountDistinct[T any, D comparable](of func(*T) D) Function[T, Distinct[D], int64] {
+	return countDistinct[T, D]{of}
+}
+
+type countDistinct[T any, D comparable] struct{ of func(*T) D }
+
+func (c countDistinct[T, D]) Add(acc *Distinct[D], in *T) { acc.Seen.Put(c.of(in), struct{}{}) }
+
+func (countDistinct[T, D]) Merge(acc, from *Distinct[D]) {
+	for v := range from.Seen.All() {
+		acc.Seen.Put(v, struct{}{})
+	}
+}
+
+func (countDistinct[T, D]) Result(acc *Distinct[D]) int64 { return int64(acc.Seen.Len()) }

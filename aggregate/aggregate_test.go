@@ -50,6 +50,7 @@ func TestFunctions(t *testing.T) {
 	check(t, "min", aggregate.Min(price), 10, 0)
 	check(t, "max", aggregate.Max(price), 70, 0)
 	check(t, "min of strings", aggregate.Min(func(b *bid) string { return b.by }), "ann", "")
+	check(t, "distinct", aggregate.CountDistinct(price), 4, 0)
 	check(t, "order", aggregate.Of(
 		func(acc *string, b *bid) { *acc += b.by[:1] },
 		func(acc, from *string) { *acc += *from },

@@ -64,6 +64,19 @@ func TestBuildErrors(t *testing.T) {
 			events(env).KeyBy(key).Process("events", count).To("out", sink[event]())
 			return nil
 		}, []string{`KeyedProcess "events"`, "taken by From"}},
+		"top of none": {func(env *stream.Env) error {
+			events(env).KeyBy(key).TopN("best", 0, func(a, b *event) int { return 0 }, func(_ int, in, out *event) { *out = *in }).
+				To("out", sink[event]())
+			return nil
+		}, []string{`TopN "best"`, "n is 0"}},
+		"top without order": {func(env *stream.Env) error {
+			events(env).KeyBy(key).TopN("best", 1, nil, func(_ int, in, out *event) { *out = *in }).To("out", sink[event]())
+			return nil
+		}, []string{`TopN "best"`, "nil"}},
+		"latest by nothing": {func(env *stream.Env) error {
+			events(env).KeyBy(key).LatestBy[int64]("last", nil).To("out", sink[event]())
+			return nil
+		}, []string{`LatestBy "last"`, "nil"}},
 		"float key": {func(env *stream.Env) error {
 			events(env).KeyBy(func(e *event) float64 { return e.Value }).
 				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-stream/weir"
@@ -205,4 +206,52 @@ func ExampleKeyed_Aggregate() {
 	// 2
 	// 2
 	// 3
+}
+
+// ExampleKeyed_TopN follows the two pages of each user that come first in the alphabet.
+func ExampleKeyed_TopN() {
+	type first struct {
+		User string
+		Rank int
+		Page string
+	}
+	show(func(env *stream.Env) stream.Stream[first] {
+		return clicks(env).
+			KeyBy((*Click).user).
+			TopN("first", 2, func(a, b *Click) int { return strings.Compare(a.Page, b.Page) },
+				func(rank int, c *Click, out *first) { *out = first{c.User, rank, c.Page} })
+	})
+	// Output:
+	// {ann 1 /}
+	// {ann 2 /cart}
+	// {bob 1 /}
+	// {bob 2 /help}
+}
+
+func ExampleKeyed_Deduplicate() {
+	show(func(env *stream.Env) stream.Stream[string] {
+		return clicks(env).
+			KeyBy((*Click).user).
+			Deduplicate("first").
+			Map(func(c *Click) string { return c.User + " began at " + c.Page })
+	})
+	// Output:
+	// ann began at /
+	// bob began at /
+}
+
+// ExampleKeyed_LatestBy drops the click that comes behind a later one.
+func ExampleKeyed_LatestBy() {
+	show(func(env *stream.Env) stream.Stream[string] {
+		return clicks(env).
+			KeyBy((*Click).user).
+			LatestBy("latest", func(c *Click) int64 { return c.At.Unix() }).
+			Map(func(c *Click) string { return c.User + " is at " + c.Page })
+	})
+	// Output:
+	// ann is at /
+	// ann is at /cart
+	// ann is at /pay
+	// bob is at /
+	// bob is at /help
 }

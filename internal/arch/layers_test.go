@@ -40,7 +40,7 @@ var layers = []layer{
 	{"element", []string{"internal/invariants"}},
 	{"watermark", []string{"element"}},
 	{"window", []string{"element", "watermark", "aggregate"}},
-	{"aggregate", []string{"element"}},
+	{"aggregate", []string{"element", "state"}},
 	{"serializer", []string{"element", "internal/codec", "internal/invariants"}},
 	{"state", []string{
 		"element", "serializer", "internal/statebackend", "internal/codec", "internal/keys", "internal/ttl",
