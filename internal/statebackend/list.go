@@ -80,6 +80,9 @@ func (l *OperatorList[E]) Step(w Writer, _ int) (done bool, err error) {
 	return true, nil
 }
 
+// Crowded implements State: a list holds nothing back.
+func (l *OperatorList[E]) Crowded() bool { return false }
+
 // Base implements State: a list is always full.
 func (l *OperatorList[E]) Base() []int64 { return nil }
 

@@ -62,6 +62,7 @@ type Block struct {
 // Writer takes the blocks of one snapshot of one operator. It never blocks.
 type Writer interface {
 	// Room reports whether a block can be taken now; if not, the State goes on with its work and Step is called later.
+	// After it said yes, the next Write is not refused for want of room, however large its block.
 	Room() bool
 	// Write copies b.
 	Write(b Block) error
@@ -91,6 +92,10 @@ type State interface {
 	// Step encodes up to about rows rows into w, fewer when w has no room, and reports whether all is written. An
 	// error declines the checkpoint, it doesn't fail the task; Aborted follows.
 	Step(w Writer, rows int) (done bool, err error)
+	// Crowded reports whether the snapshot that runs holds back so many rows that were changed before their turn that
+	// no more should be changed until Step has written some of them. Beyond twice as many the snapshot is given up: Step
+	// fails.
+	Crowded() bool
 	// Base lists the checkpoints, oldest first, whose blocks precede those of the snapshot that Step completed last:
 	// empty for a full one.
 	Base() []int64

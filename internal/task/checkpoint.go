@@ -127,14 +127,15 @@ func (t *subtask) begin(cp statebackend.Checkpoint, sc *scan) {
 	}
 	for _, s := range t.steps {
 		for _, state := range s.states {
-			sc.parts = append(sc.parts, part{s, state})
+			sc.parts = append(sc.parts, part{step: s, state: state})
 		}
 	}
+	sc.left = len(sc.parts)
 	if len(sc.parts) == 0 {
 		t.config.Reporter.Acknowledge(t.config.Attempt, sc.ack)
 		return
 	}
-	file, err := t.config.State.Begin(cp)
+	file, err := t.config.State.Begin(cp, func() { t.mail.post(mail{kind: mailRoom, checkpoint: cp.ID}) })
 	if err != nil {
 		t.giveUp(cp.ID, fmt.Errorf("begin a snapshot: %w", err))
 		return

@@ -73,8 +73,9 @@ type StateStorage interface {
 	// block, as the reading of it may.
 	Restored(operatorID string, subtask, parallelism, maxParallelism int) (statebackend.Reader, error)
 	// Begin starts the file of one snapshot of this task. It does no I/O on the caller's goroutine. Tasks without state
-	// write none.
-	Begin(cp statebackend.Checkpoint) (Snapshot, error)
+	// write none. After a writer of the snapshot said that it has no room, roomy is called once when it is worth to ask
+	// again, from any goroutine; it does not block.
+	Begin(cp statebackend.Checkpoint, roomy func()) (Snapshot, error)
 }
 
 // Snapshot is the file of one snapshot being written. Its methods never block, and the task's goroutine calls them.

@@ -34,6 +34,9 @@ func (t *subtask) turn() (finished bool, err error) {
 			return false, err
 		}
 	}
+	if t.crowded() {
+		return false, t.giveWay(now)
+	}
 	if err := t.tick(now); err != nil {
 		return false, err
 	}
@@ -178,7 +181,7 @@ func (t *subtask) capBuffers(now time.Time) error {
 	return nil
 }
 
-// tick calls the operators that want it, and looks after what is done about once a second.
+// tick calls the operators that want it, and looks.
 func (t *subtask) tick(now time.Time) error {
 	woken := t.mail.ticks.Load() && t.mail.ticks.Swap(false)
 	for _, s := range t.steps {
@@ -192,22 +195,33 @@ func (t *subtask) tick(now time.Time) error {
 			}
 		}
 	}
+	t.look(now)
+	return nil
+}
+
+// look looks after what is done about once a second.
+func (t *subtask) look(now time.Time) {
 	if now.Before(t.secondly) {
-		return nil
+		return
 	}
 	t.secondly = now.Add(time.Second)
 	t.publishSizes()
 	if t.ledger == nil {
-		return nil
+		return
 	}
 	if from, missing := t.ledger.Missing(); missing {
 		t.config.Reporter.MissingAssignments(t.config.Attempt, from)
 	}
-	return nil
 }
 
-// wait returns when something has come, or something is due.
+// wait returns when something has come, or something is due. That time is idle.
 func (t *subtask) wait() {
+	t.beginIdle(t.clock.Now())
+	t.sleep()
+	t.endIdle(t.clock.Now())
+}
+
+func (t *subtask) sleep() {
 	now := t.clock.Now() // the flush before may have waited for credit
 	t.timer.Stop()
 	var due <-chan time.Time
@@ -215,12 +229,10 @@ func (t *subtask) wait() {
 		t.timer.Reset(max(time.Millisecond, at.Sub(now)))
 		due = t.timer.C()
 	}
-	t.beginIdle(now)
 	select {
 	case <-t.mail.wake:
 	case <-due:
 	}
-	t.endIdle(t.clock.Now())
 }
 
 // nextDue is when the task has to wake by itself; zero for never. What is looked after once a second waits as long as
@@ -232,13 +244,12 @@ func (t *subtask) nextDue() time.Time {
 			next = at
 		}
 	}
-	for _, s := range t.steps {
-		if !s.wakeAt.IsZero() {
-			sooner(s.wakeAt)
+	if !t.crowded() {
+		for _, s := range t.steps {
+			if !s.wakeAt.IsZero() {
+				sooner(s.wakeAt)
+			}
 		}
-	}
-	if t.scan != nil {
-		sooner(t.scan.retry)
 	}
 	if t.restless() {
 		sooner(t.secondly)

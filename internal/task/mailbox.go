@@ -37,6 +37,8 @@ const (
 	mailAnnounced
 	// mailWritten tells that the file of a snapshot ended, with err or without.
 	mailWritten
+	// mailRoom tells that the file of a snapshot takes more again.
+	mailRoom
 )
 
 // mailbox brings mails to the task's goroutine, in order, and wakes it: for mails, for events of the gate, for operators
@@ -67,10 +69,11 @@ func (m *mailbox) signal() {
 	}
 }
 
-// post adds a mail. Those about the ends of files are never dropped: there is one for each file that the task began.
+// post adds a mail. Those about files are never dropped: there is one for the end of each file that the task began, and
+// one each time that it was told to wait.
 func (m *mailbox) post(x mail) {
 	m.mu.Lock()
-	if m.mu.closed || len(m.mu.mails) >= mailsMax && x.kind != mailWritten {
+	if m.mu.closed || len(m.mu.mails) >= mailsMax && x.kind < mailWritten {
 		m.mu.Unlock()
 		return
 	}

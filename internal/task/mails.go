@@ -35,6 +35,9 @@ func (t *subtask) readMail(m *mail, now time.Time) error {
 	case mailAnnounced:
 		t.aligner.Announce(m.checkpoint, now)
 		return nil
+	case mailRoom:
+		t.roomy(m.checkpoint)
+		return nil
 	default: // mailWritten
 		return t.written(m.checkpoint, m.err)
 	}

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/operator"
@@ -185,7 +184,7 @@ func TestEndWaitsForSnapshot(t *testing.T) {
 		defer r.close()
 		r.expect("initializing, running, barrier 1, state begins 1, end, out: barrier 1, out: end-of-input")
 		room.Store(true)
-		<-time.After(time.Second)
+		r.storage.Roomy()
 		r.expect("slice of 1")
 		close(written)
 		r.expect("acknowledged 1, close, finished")

@@ -163,12 +163,16 @@ func (p *probe) Close() error {
 type stubborn struct {
 	log  *log
 	step func(checkpoint int64, w statebackend.Writer) (bool, error)
-	id   int64
+	// crowded, if set, tells whether it is, aborted that a snapshot was aborted.
+	crowded func() bool
+	aborted func()
+	id      int64
 }
 
 func (s *stubborn) Name() string   { return "stubborn" }
 func (s *stubborn) Schema() []byte { return nil }
 func (s *stubborn) Base() []int64  { return nil }
+func (s *stubborn) Crowded() bool  { return s.crowded != nil && s.crowded() }
 func (s *stubborn) Begin(cp statebackend.Checkpoint) error {
 	s.id = cp.ID
 	s.log.add("state begins %d", cp.ID)
@@ -182,6 +186,9 @@ func (s *stubborn) Completed(id int64) error {
 
 func (s *stubborn) Aborted(id int64) error {
 	s.log.add("state aborted %d", id)
+	if s.aborted != nil {
+		s.aborted()
+	}
 	return nil
 }
 func (s *stubborn) Restore(statebackend.Reader) error { return nil }

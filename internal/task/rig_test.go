@@ -25,8 +25,11 @@ type rig struct {
 	out     *exchange.Gate
 	in      [2]exchange.Sender
 	task    task.Task
-	// unacknowledged leaves acknowledgements out of what is written down.
+	// unacknowledged leaves acknowledgements out of what is written down; acknowledged, if set, is called for them.
 	unacknowledged bool
+	acknowledged   func(task.Acknowledgement)
+	// state, if set, is used instead of storage.
+	state task.StateStorage
 }
 
 // newRig makes a task of chained steps; start starts it.
@@ -63,6 +66,9 @@ func newRig(t *testing.T, steps ...func() operator.Operator) *rig {
 
 func (r *rig) start() {
 	r.t.Helper()
+	if r.state == nil {
+		r.state = r.storage.Task(tasktest.Subtask{Parallelism: 1, MaxParallelism: 128}, 0)
+	}
 	r.out = exchange.NewGate([]int{0}, func() {}, exchange.GateOptions{})
 	if err := r.env.Connect(r.out, 0, exchange.Source{ID: exchange.PartitionID{Attempt: 3}}, nil); err != nil {
 		r.t.Fatal(err)
@@ -72,7 +78,7 @@ func (r *rig) start() {
 		Inputs: []task.InputChannel{
 			{Producer: exchange.PartitionID{Attempt: 1}}, {Producer: exchange.PartitionID{Attempt: 2}},
 		},
-		State: r.storage.Task(tasktest.Subtask{Parallelism: 1, MaxParallelism: 128}, 0),
+		State: r.state,
 	})
 	synctest.Wait()
 }
@@ -168,6 +174,9 @@ func (x rigReporter) Changed(_ int64, s task.Status, err error) {
 }
 func (x rigReporter) InputsEnded(int64) { x.r.told.add("inputs ended") }
 func (x rigReporter) Acknowledge(_ int64, a task.Acknowledgement) {
+	if x.r.acknowledged != nil {
+		x.r.acknowledged(a)
+	}
 	if !x.r.unacknowledged {
 		x.r.told.add("acknowledged %d", a.Checkpoint)
 	}

@@ -36,8 +36,9 @@ type setting struct {
 	losesManagers bool
 	// leavesBehind says that tasks of the test don't end with the cluster.
 	leavesBehind bool
-	// inlineBytes is the size up to which state becomes no file, 0 for the default, negative for none.
-	inlineBytes int
+	// inlineBytes is the size up to which state becomes no file, 0 for the default, negative for none. bufferBytes is the
+	// size of each of the buffers before a file, 0 for the default.
+	inlineBytes, bufferBytes int
 }
 
 func (s setting) String() string {
@@ -90,7 +91,7 @@ func newRig(t *testing.T, s setting) *rig {
 		TaskManagers: s.managers, SlotsPerTaskManager: (s.parallelism + s.managers - 1) / s.managers,
 		Network: s.network, RowsMax: s.rowsMax, Heartbeat: heartbeat, HeartbeatTimeout: timeout,
 		CheckpointDir: s.dir, FS: s.fs, Logger: log.logger(), CancelTimeout: s.cancelTimeout, SlotTimeout: s.slotTimeout,
-		StateFiles: statefile.Options{InlineBytes: s.inlineBytes},
+		StateFiles: statefile.Options{InlineBytes: s.inlineBytes, BufferBytes: s.bufferBytes},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -191,6 +192,19 @@ func (j *running) counter(name string) (sum int64) {
 		for _, s := range v.Subtasks {
 			for _, o := range s.Metrics.GetOperators() {
 				sum += o.GetCounters()[name]
+			}
+		}
+	}
+	return sum
+}
+
+// recordsIn is the sum of what all subtasks and steps took in.
+func (j *running) recordsIn() (sum int64) {
+	j.rig.t.Helper()
+	for _, v := range j.status().Vertices {
+		for _, s := range v.Subtasks {
+			for _, o := range s.Metrics.GetOperators() {
+				sum += o.GetRecordsIn()
 			}
 		}
 	}

@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,54 @@ func TestFullDisk(t *testing.T) {
 			done := c.job.status().Checkpoints.Counts.Completed
 			c.until("checkpoints complete again", func() bool { return c.job.status().Checkpoints.Counts.Completed > done+1 })
 			c.finish()
+		})
+	}
+}
+
+// TestStalledDisk stops a write of a state file for as long as the test wants, with buffers that hold far less than the
+// state. The job goes on meanwhile; the checkpoint that waits completes when the disk goes on, or fails by its timeout. Nothing
+// is lost.
+func TestStalledDisk(t *testing.T) {
+	for name, end := range map[string]func(c *live, release func()){
+		"goes on": func(c *live, release func()) {
+			before := c.job.status().Checkpoints.Counts
+			release()
+			c.until("the checkpoint completes", func() bool { return c.job.status().Checkpoints.Counts.Completed > before.Completed })
+			if after := c.job.status().Checkpoints.Counts; after.Failed != before.Failed {
+				t.Errorf("%d checkpoints failed", after.Failed)
+			}
+			c.finish()
+		},
+		"times out": func(c *live, release func()) {
+			before := c.job.status().Checkpoints.Counts
+			c.until("the checkpoint times out", func() bool { return c.job.status().Checkpoints.Counts.Failed > before.Failed })
+			release()
+			c.until("a later checkpoint completes", func() bool { return c.job.status().Checkpoints.Counts.Completed > before.Completed })
+			c.finish()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeout := time.Minute
+			if name == "times out" {
+				timeout = 100 * time.Millisecond
+			}
+			c := newLive(t, 5)
+			c.begin(setting{
+				parallelism: 2, managers: 1, bufferBytes: 1 << 10,
+				checkpoints: stream.Checkpoints{Interval: 5 * time.Millisecond, Timeout: timeout, TolerableFailures: 1 << 20},
+			}, embedded.RunOptions{})
+			c.until("a checkpoint", func() bool { return c.job.status().Checkpoints.Counts.Completed > 1 })
+			hold := make(chan struct{})
+			release := sync.OnceFunc(func() { close(hold) })
+			t.Cleanup(release)
+			c.untilClosed("a write stops", c.traps.arm(stateWrite, 1, func() error { <-hold; return nil }))
+			read := c.job.recordsIn()
+			c.until("records flow", func() bool { return c.job.recordsIn() > read+100 })
+			end(c, release)
+			if d := c.job.status(); len(d.Failures) > 0 {
+				t.Errorf("failures %v", d.Failures)
+			}
 		})
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	// ErrFull says that the reserve of buffers is used up: the checkpoint is to be declined.
-	ErrFull = errors.New("state file: the storage is too slow, all buffers are full")
+	// ErrFull says that a block came although there was no room for it.
+	ErrFull = errors.New("state file: all buffers are full")
 	// ErrAborted is what the end of a file reports that was aborted.
 	ErrAborted = errors.New("state file: aborted")
 )
@@ -29,8 +29,8 @@ type File interface {
 
 // Options of a Builder; the zero value of a field is the default given.
 type Options struct {
-	// Buffers (4) of BufferBytes (1 MB) hold what is not yet written, besides one block that may be larger. A quarter of
-	// them is the reserve.
+	// Buffers (4, at least 2) of BufferBytes (1 MB) hold what is not yet written, and besides no more than one block, if
+	// that is larger.
 	Buffers, BufferBytes int
 	// InlineBytes is the size up to which a snapshot becomes no file (16 KB); negative for none.
 	InlineBytes int
@@ -89,6 +89,8 @@ type Builder struct {
 	path       string
 	options    Options
 	create     func() (File, error)
+	// roomy is called on the writing goroutine when Room may say yes again after it said no.
+	roomy func()
 
 	// operators and states by number; the task's goroutine appends.
 	operators []*Writer
@@ -101,14 +103,15 @@ type Builder struct {
 		sync.Mutex
 		wake    sync.Cond
 		started bool
-		// queue holds full buffers, oldest first. held counts buffers that are full and not yet written, extra the bytes of
-		// those that are larger than a buffer.
+		// queue holds full buffers, oldest first; held counts those and the one that is being written, bytes what they hold.
 		queue       [][]byte
-		held, extra int
+		held, bytes int
 		free        [][]byte
-		last        *ending
-		aborted     bool
-		err         error
+		// refused is set once Room has said no, until roomy is called for it.
+		refused bool
+		last    *ending
+		aborted bool
+		err     error
 	}
 }
 
@@ -119,9 +122,23 @@ type ending struct {
 	done      func([]Written, error)
 }
 
-// NewBuilder begins the file of a checkpoint; create is called on another goroutine, if there is anything to be put in.
-func NewBuilder(id int64, path string, create func() (File, error), o Options) *Builder {
-	b := &Builder{checkpoint: id, path: path, create: create, options: o.withDefaults(), wg: new(sync.WaitGroup)}
+// Target is the file that a Builder makes.
+type Target struct {
+	Checkpoint int64
+	Path       string
+	// Create begins it. It is called on another goroutine, if there is anything to be put in.
+	Create func() (File, error)
+	// Roomy, if set, is called once for each time that Room turns to no, when it is worth to ask again: a buffer was written,
+	// or the file is lost and Write says why. It is called on another goroutine and must not block.
+	Roomy func()
+}
+
+// NewBuilder begins the file of a checkpoint.
+func NewBuilder(to Target, o Options) *Builder {
+	b := &Builder{
+		checkpoint: to.Checkpoint, path: to.Path, create: to.Create, roomy: to.Roomy, options: o.withDefaults(),
+		wg: new(sync.WaitGroup),
+	}
 	b.mu.wake.L = &b.mu
 	return b
 }
@@ -177,21 +194,27 @@ func (w *Writer) Write(k statebackend.Block) error {
 // firstBytes is what the first buffer begins with: most snapshots are small.
 const firstBytes = 4 << 10
 
+// room reports whether a block of any size can be taken, or Write has to say why not. The buffer that is being filled
+// may have no space left for it, so there must be another one.
 func (b *Builder) room() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.mu.err == nil && b.freeLocked() >= b.reserve()
-}
-
-func (b *Builder) reserve() int { return b.options.Buffers * b.options.BufferBytes / 4 }
-
-// freeLocked is how many bytes can be taken.
-func (b *Builder) freeLocked() int {
-	return (b.options.Buffers-b.mu.held)*b.options.BufferBytes - len(b.current) - b.mu.extra
+	if b.mu.err != nil {
+		return true
+	}
+	taken := b.mu.held
+	if b.current != nil {
+		taken++
+	}
+	b.mu.refused = taken >= b.options.Buffers || b.mu.bytes >= b.options.Buffers*b.options.BufferBytes
+	return !b.mu.refused
 }
 
 // add appends a block to the current buffer, or to a new one.
 func (b *Builder) add(h *blockHeader, data []byte) error {
+	if err := b.lost(); err != nil {
+		return err
+	}
 	n := blockBytes + len(data)
 	if len(b.current)+n > b.options.BufferBytes && len(b.current) > 0 {
 		b.push(b.current)
@@ -213,21 +236,22 @@ func (b *Builder) add(h *blockHeader, data []byte) error {
 	return nil
 }
 
-// newBuffer makes the current buffer one that n bytes fit into. Of larger ones there may be one while there is room.
+// lost returns why nothing is written any more.
+func (b *Builder) lost() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.err
+}
+
+// newBuffer makes the current buffer one that n bytes fit into.
 func (b *Builder) newBuffer(n int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	free := b.freeLocked()
 	switch {
-	case b.mu.err != nil:
-		return b.mu.err
-	case n > b.options.BufferBytes:
-		if free < min(n, b.reserve()) {
-			return ErrFull
-		}
-		b.current = make([]byte, 0, n)
-	case free < n || b.mu.held >= b.options.Buffers:
+	case b.mu.held >= b.options.Buffers:
 		return ErrFull
+	case n > b.options.BufferBytes:
+		b.current = make([]byte, 0, n)
 	case len(b.mu.free) > 0:
 		last := len(b.mu.free) - 1
 		b.current, b.mu.free = b.mu.free[last], b.mu.free[:last]
@@ -243,13 +267,14 @@ func (b *Builder) newBuffer(n int) error {
 func (b *Builder) push(buffer []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.queue = append(b.mu.queue, buffer)
-	if len(buffer) > b.options.BufferBytes {
-		b.mu.extra += len(buffer)
-	} else {
-		b.mu.held++
-	}
+	b.pushLocked(buffer)
 	b.startLocked()
+}
+
+func (b *Builder) pushLocked(buffer []byte) {
+	b.mu.queue = append(b.mu.queue, buffer)
+	b.mu.held++
+	b.mu.bytes += len(buffer)
 }
 
 func (b *Builder) startLocked() {
@@ -272,8 +297,7 @@ func (b *Builder) Finish(operators []OperatorStates, done func([]Written, error)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.current) > 0 {
-		b.mu.queue = append(b.mu.queue, b.current)
-		b.mu.held++
+		b.pushLocked(b.current)
 		b.current = nil
 	}
 	b.mu.last = end

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ func TestOneFileForAChain(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
 			d := newDisk()
 			s := d.storage(0, o, nil)
-			x := s.Begin(7)
+			x := s.Begin(7, nil)
 			write(t, x.Operator("a"), block("rows", keyed, 3, 2, long), block("rows", keyed, 3, 1, "x"))
 			write(t, x.Operator("b"), block("rows", keyed, 0, 9, "of b"), block("offsets", statebackend.List, -1, 4, "list"))
 			write(t, x.Operator("a"), block("gone", statebackend.Deleted, 5, 1, ""), block("rows", keyed, 1, 1, "y"))
@@ -84,7 +83,7 @@ func TestOneFileForAChain(t *testing.T) {
 func TestSnapshotWithoutBlocksMakesNoFile(t *testing.T) {
 	d := newDisk()
 	s := d.storage(0, Options{InlineBytes: -1}, nil)
-	res := finish(t, s.Begin(1), OperatorStates{"op", []StateInfo{{Name: "rows", Schema: []byte("s")}}})
+	res := finish(t, s.Begin(1, nil), OperatorStates{"op", []StateInfo{{Name: "rows", Schema: []byte("s")}}})
 	if res.err != nil || d.created != 0 || len(res.state[0].State.Segments) != 0 {
 		t.Errorf("%+v, %d files", res, d.created)
 	}
@@ -93,70 +92,84 @@ func TestSnapshotWithoutBlocksMakesNoFile(t *testing.T) {
 	}
 }
 
-// TestSlowDisk shows that the task is told to wait, then refused, and never blocked.
+// TestSlowDisk shows that the task is told to wait, and refused if it does not.
 func TestSlowDisk(t *testing.T) {
 	d := newDisk()
 	d.gate = make(chan struct{})
+	roomy := make(chan struct{}, 1)
 	s := d.storage(0, Options{Buffers: 4, BufferBytes: 1024, InlineBytes: -1}, nil)
-	x := s.Begin(1)
+	x := s.Begin(1, func() { roomy <- struct{}{} })
 	w := x.Operator("op")
 	data := strings.Repeat("r", 300)
 	n := 0
 	for ; w.Room(); n++ {
 		write(t, w, block("rows", keyed, n%8, 1, data))
 	}
-	if n < 6 || n > 11 {
-		t.Errorf("room for %d blocks of 328 bytes in 4 KB with 1 KB in reserve", n)
+	if n < 9 || n > 12 {
+		t.Errorf("room for %d blocks of 328 bytes in four buffers of 1 KB", n)
 	}
-	reserve := 0
-	for ; ; reserve++ {
-		err := w.Write(block("rows", keyed, 0, 1, data))
-		if errors.Is(err, ErrFull) {
-			break
-		}
-		if err != nil || reserve > 10 {
-			t.Fatal(reserve, err)
+	for refused := false; !refused; n++ {
+		switch err := w.Write(block("rows", keyed, n%8, 1, data)); {
+		case errors.Is(err, ErrFull):
+			refused = true
+			n--
+		case err != nil || n > 13:
+			t.Fatal(n, err)
 		}
 	}
-	if reserve == 0 {
-		t.Error("there was no reserve")
+	select {
+	case <-roomy:
+		t.Error("it is told of room while nothing was written")
+	default:
 	}
 	close(d.gate)
+	<-roomy
 	res := finish(t, x, OperatorStates{"op", []StateInfo{{Name: "rows"}}})
 	if res.err != nil {
 		t.Fatal(res.err)
 	}
 	r := reader(t, d.storage(0, Options{}, metadata(t, 1, 8, res.state)), Share{0, 1, 8})
-	if got := len(read(t, r, "rows")); got != n+reserve {
-		t.Errorf("%d blocks read, %d written", got, n+reserve)
+	if got := len(read(t, r, "rows")); got != n {
+		t.Errorf("%d blocks read, %d written", got, n)
 	}
 }
 
-// TestRoomComesBack drives more through the buffers than they hold.
+// TestRoomComesBack drives more through the buffers than they hold, with blocks of all sizes: whoever waits for room is
+// told, and where there is room, the next block is taken.
 func TestRoomComesBack(t *testing.T) {
 	d := newDisk()
-	d.gate = make(chan struct{}, 1)
+	d.gate = make(chan struct{})
 	s := d.storage(0, Options{Buffers: 2, BufferBytes: 512, InlineBytes: -1}, nil)
-	x := s.Begin(1)
+	roomy := make(chan struct{}, 1)
+	x := s.Begin(1, func() { roomy <- struct{}{} })
 	w := x.Operator("op")
+	waited := 0
 	for n := range 200 {
 		for !w.Room() {
-			select {
-			case d.gate <- struct{}{}: // one more write of the disk
-			default:
-				runtime.Gosched()
+			if n := x.b.waiting(); n > 2*512+1400 {
+				t.Fatalf("%d bytes wait", n)
+			}
+			for told := false; !told; waited++ {
+				select {
+				case d.gate <- struct{}{}: // one more write of the disk
+				case <-roomy:
+					told = true
+				}
 			}
 		}
-		write(t, w, block("rows", keyed, n%8, 1, fmt.Sprint(n)+strings.Repeat(".", 100)))
+		write(t, w, block("rows", keyed, n%8, 1, fmt.Sprint(n)+strings.Repeat(".", n*37%1300)))
 	}
 	close(d.gate)
+	if waited < 20 {
+		t.Errorf("it waited %d times for 130 KB in 1 KB of buffers", waited)
+	}
 	res := finish(t, x, OperatorStates{"op", []StateInfo{{Name: "rows"}}})
 	if res.err != nil {
 		t.Fatal(res.err)
 	}
 	got := read(t, reader(t, d.storage(0, Options{}, metadata(t, 1, 8, res.state)), Share{0, 1, 8}), "rows")
 	for n, b := range got {
-		if !strings.Contains(b, fmt.Sprintf(" %d.", n)) {
+		if !strings.HasPrefix(b[strings.IndexByte(b, ' ')+1:]+".", fmt.Sprint(n, ".")) {
 			t.Fatalf("block %d is %.30s", n, b)
 		}
 	}
@@ -165,10 +178,17 @@ func TestRoomComesBack(t *testing.T) {
 	}
 }
 
+// waiting is how many bytes are not written.
+func (b *Builder) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.bytes + len(b.current)
+}
+
 func TestBlockLargerThanAllBuffers(t *testing.T) {
 	d := newDisk()
 	s := d.storage(0, Options{Buffers: 2, BufferBytes: 512}, nil)
-	x := s.Begin(1)
+	x := s.Begin(1, nil)
 	w := x.Operator("op")
 	large := strings.Repeat("large", 10_000)
 	write(t, w, block("rows", keyed, 1, 1, "small"), block("rows", keyed, 1, 1, large))
@@ -192,19 +212,18 @@ func TestDiskFails(t *testing.T) {
 			d := newDisk()
 			fail(d)
 			s := d.storage(0, Options{Buffers: 2, BufferBytes: 128, InlineBytes: -1}, nil)
-			x := s.Begin(1)
+			roomy := make(chan struct{}, 1)
+			x := s.Begin(1, func() { roomy <- struct{}{} })
 			w := x.Operator("op")
 			var err error
-			for n := 0; n < 1000 && err == nil; n++ {
-				if name == "close" && n > 5 {
-					break
+			for n := 0; err == nil && (name != "close" || n < 20); n++ {
+				if !w.Room() {
+					<-roomy
+					continue
 				}
 				err = w.Write(block("rows", keyed, 0, 1, "some rows"))
-				if name == "close" {
-					err = nil // the buffers may be full
-				}
 			}
-			if name != "close" && !errors.Is(err, errDisk) && !errors.Is(err, ErrFull) {
+			if name != "close" && !errors.Is(err, errDisk) {
 				t.Errorf("writes go on: %v", err)
 			}
 			if res := finish(t, x, OperatorStates{"op", []StateInfo{{Name: "rows"}}}); !errors.Is(res.err, errDisk) {
@@ -222,13 +241,13 @@ func TestAbort(t *testing.T) {
 	states := OperatorStates{"op", []StateInfo{{Name: "rows"}}}
 	t.Run("before anything", func(t *testing.T) {
 		s := newDisk().storage(0, Options{}, nil)
-		s.Begin(1).Abort()
+		s.Begin(1, nil).Abort()
 		s.Wait()
 	})
 	t.Run("while writing", func(t *testing.T) {
 		d := newDisk()
 		s := d.storage(0, Options{Buffers: 2, BufferBytes: 64, InlineBytes: -1}, nil)
-		x := s.Begin(1)
+		x := s.Begin(1, nil)
 		write(t, x.Operator("op"), block("rows", keyed, 0, 1, "one"), block("rows", keyed, 0, 1, strings.Repeat("two", 20)))
 		x.Abort()
 		s.Wait()
@@ -240,7 +259,7 @@ func TestAbort(t *testing.T) {
 		d := newDisk()
 		d.gate = make(chan struct{})
 		s := d.storage(0, Options{InlineBytes: -1}, nil)
-		x := s.Begin(1)
+		x := s.Begin(1, nil)
 		write(t, x.Operator("op"), block("rows", keyed, 0, 1, "one"), block("rows", keyed, 0, 1, "two"))
 		ended := make(chan error, 1)
 		x.Finish([]OperatorStates{states}, func(_ []checkpoint.OperatorState, _ int64, err error) { ended <- err })
@@ -255,7 +274,7 @@ func TestAbort(t *testing.T) {
 }
 
 func TestWriteRefusesWhatTheFormatCantHold(t *testing.T) {
-	w := newDisk().storage(0, Options{}, nil).Begin(1).Operator("op")
+	w := newDisk().storage(0, Options{}, nil).Begin(1, nil).Operator("op")
 	for _, b := range []statebackend.Block{{State: "s", Kind: keyed, KeyGroup: -2}, {State: "s", Kind: keyed, KeyGroup: 1 << 16}} {
 		if err := w.Write(b); err == nil {
 			t.Errorf("key group %d was taken", b.KeyGroup)
@@ -272,10 +291,12 @@ func BenchmarkWriter(b *testing.B) {
 				Create: func(string) (File, error) { return discard{}, nil }, Name: func(int64) string { return "f" },
 				Options: Options{Compress: compress},
 			})
-			x := s.Begin(1)
+			roomy := make(chan struct{}, 1)
+			x := s.Begin(1, func() { roomy <- struct{}{} })
 			w := x.Operator("op")
 			for b.Loop() {
-				for !w.Room() { // the writing goroutine is behind: what is measured is both
+				if !w.Room() { // the writing goroutine is behind: what is measured is both
+					<-roomy
 				}
 				if err := w.Write(statebackend.Block{State: "rows", Kind: keyed, Rows: 1000, Data: data}); err != nil {
 					b.Fatal(err)

@@ -5,15 +5,16 @@
 //
 //	task's goroutine                 Builder's goroutine
 //	Writer.Write --> buffer --full--> checksum, compress --> file --> fsync --> Result
-//	Room?  <------- free buffers <---
+//	Room? no  ...   Roomy <----------- a buffer was written
 //
 //	file:   header | block | block | ... | index | trailer
 //	block:  checksum, lengths, rows, key group, operator, state, kind | data
 //	index:  for each operator and state: schema, and where its blocks are
 //
-// The task never waits: Room says no while few buffers are free, and a reserve is kept for what must be written at once
-// (rows about to change). If that is used up, Write fails and the checkpoint is declined. A snapshot of a few kilobytes
-// becomes no file: it travels in the acknowledgement, and is stored in the metadata (Segment.Inline).
+// The storage sets the pace and nobody blocks: Room says no while all buffers are taken, then the task goes on with its
+// work, and is told by Target.Roomy when it is worth to ask again. After a yes the next block is taken whatever its size.
+// When the file is lost, Room says yes and Write says why. A snapshot of a few kilobytes becomes no file: it travels in the
+// acknowledgement, and is stored in the metadata (Segment.Inline).
 //
 // A Storage makes Builders and Readers for one task. It remembers which file each checkpoint of the attempt wrote, so that
 // an increment can name those it builds on.

@@ -29,7 +29,7 @@ func TestChainsOfStatesThatDiffer(t *testing.T) {
 	s := d.storage(0, Options{InlineBytes: -1}, nil)
 	var last result
 	for id := int64(1); id <= 3; id++ {
-		x := s.Begin(id)
+		x := s.Begin(id, nil)
 		states := []StateInfo{{Name: "goes-on"}, {Name: "starts-over"}}
 		for i := range states {
 			write(t, x.Operator("op"), block(states[i].Name, keyed, 1, 1, fmt.Sprint(id)))
@@ -53,7 +53,7 @@ func TestChainsOfStatesThatDiffer(t *testing.T) {
 		t.Error(got)
 	}
 	// A base that the attempt doesn't know is an error, not a gap.
-	x := s.Begin(4)
+	x := s.Begin(4, nil)
 	if res := finish(t, x, OperatorStates{"op", []StateInfo{{Name: "goes-on", Base: []int64{0}}}}); res.err == nil {
 		t.Error("an unknown base was left out")
 	}
@@ -66,7 +66,7 @@ func TestListsAreDealtOut(t *testing.T) {
 		var subtasks [][]checkpoint.OperatorState
 		var all []string
 		for i := range old {
-			x := d.storage(i, Options{}, nil).Begin(1)
+			x := d.storage(i, Options{}, nil).Begin(1, nil)
 			for b := range i % 3 { // some have none
 				rows := make([]string, 1+b+i)
 				for r := range rows {
@@ -148,7 +148,7 @@ func (k *keyedTask) snapshot(t *testing.T, cp statebackend.Checkpoint) []checkpo
 	if err := k.Begin(cp); err != nil {
 		t.Fatal(err)
 	}
-	x := k.storage.Begin(cp.ID)
+	x := k.storage.Begin(cp.ID, nil)
 	w := x.Operator("op")
 	for done := false; !done; {
 		var err error
@@ -242,7 +242,7 @@ func TestRescaledTablesEqualAMap(t *testing.T) {
 
 func TestKeyGroupsAreFixed(t *testing.T) {
 	d := newDisk()
-	x := d.storage(0, Options{}, nil).Begin(1)
+	x := d.storage(0, Options{}, nil).Begin(1, nil)
 	write(t, x.Operator("op"), block("rows", keyed, 1, 1, "x"))
 	m := metadata(t, 1, 8, finish(t, x, OperatorStates{"op", []StateInfo{{Name: "rows"}}}).state)
 	if _, err := d.storage(0, Options{}, m).Restored("op", Share{0, 1, 16}); err == nil || !strings.Contains(err.Error(), "max parallelism 8") {
@@ -254,7 +254,7 @@ func TestKeyGroupsAreFixed(t *testing.T) {
 func sampleFile(t *testing.T, compress bool) ([]byte, *checkpoint.Metadata) {
 	t.Helper()
 	d := newDisk()
-	x := d.storage(0, Options{InlineBytes: -1, Compress: compress}, nil).Begin(1)
+	x := d.storage(0, Options{InlineBytes: -1, Compress: compress}, nil).Begin(1, nil)
 	write(t, x.Operator("op"),
 		block("rows", keyed, 1, 2, strings.Repeat("rows of group one ", 9)), block("rows", statebackend.Deleted, 1, 1, "gone"),
 		block("list", statebackend.List, -1, 3, "a b c"), block("union", statebackend.Union, -1, 1, "u"))
@@ -315,7 +315,7 @@ func TestEveryDamageIsFound(t *testing.T) {
 func TestExchangedFileIsFound(t *testing.T) {
 	file, m := sampleFile(t, false)
 	d := newDisk()
-	x := d.storage(0, Options{InlineBytes: -1}, nil).Begin(1)
+	x := d.storage(0, Options{InlineBytes: -1}, nil).Begin(1, nil)
 	write(t, x.Operator("op"),
 		block("rows", keyed, 1, 2, strings.Repeat("rows of group two ", 9)), block("rows", statebackend.Deleted, 1, 1, "gone"),
 		block("list", statebackend.List, -1, 3, "a b c"), block("union", statebackend.Union, -1, 1, "u"))

@@ -62,11 +62,11 @@ type Snapshot struct {
 	b *Builder
 }
 
-// Begin begins a snapshot. It does no I/O.
-func (s *Storage) Begin(id int64) *Snapshot {
+// Begin begins a snapshot. It does no I/O. roomy, if set, is Target.Roomy.
+func (s *Storage) Begin(id int64, roomy func()) *Snapshot {
 	path := s.config.Name(id)
 	create := func() (File, error) { return s.config.Create(path) }
-	b := NewBuilder(id, path, create, s.config.Options)
+	b := NewBuilder(Target{Checkpoint: id, Path: path, Create: create, Roomy: roomy}, s.config.Options)
 	b.wg = &s.builders
 	return &Snapshot{s: s, b: b}
 }

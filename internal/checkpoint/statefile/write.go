@@ -77,23 +77,27 @@ func (b *Builder) next() (buffer []byte, end *ending, err error) {
 // wrote takes a buffer back.
 func (b *Builder) wrote(buffer []byte, err error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.mu.err = err
-	if len(buffer) > b.options.BufferBytes {
-		b.mu.extra -= len(buffer)
-		return
-	}
 	b.mu.held--
+	b.mu.bytes -= len(buffer)
 	if cap(buffer) == b.options.BufferBytes {
 		b.mu.free = append(b.mu.free, buffer[:0])
 	}
+	refused := b.mu.refused
+	b.mu.refused = false
+	b.mu.Unlock()
+	if refused && b.roomy != nil {
+		b.roomy()
+	}
 }
 
-// fail waits for the end of a file that is lost, so that it is reported there and by each Write until then.
+// fail waits for the end of a file that is lost, so that it is reported there and by each Write until then. What is in the
+// buffers will not be written.
 func (b *Builder) fail(err error) *ending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mu.err = err
+	b.mu.queue, b.mu.free = nil, nil
 	for !b.mu.aborted && b.mu.last == nil {
 		b.mu.wake.Wait()
 	}

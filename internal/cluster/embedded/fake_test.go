@@ -314,7 +314,7 @@ func (s fakeStorage) Restored(op string, subtask, parallelism, _ int) (stateback
 	return inlineReader{data: o.Subtasks[subtask].State.Segments[0].Inline}, nil
 }
 
-func (fakeStorage) Begin(statebackend.Checkpoint) (task.Snapshot, error) {
+func (fakeStorage) Begin(statebackend.Checkpoint, func()) (task.Snapshot, error) {
 	return nil, fmt.Errorf("not used")
 }
 

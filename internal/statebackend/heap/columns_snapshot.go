@@ -173,9 +173,6 @@ func (c *Columns[K, A]) Step(w statebackend.Writer, rows int) (done bool, err er
 		return false, fmt.Errorf("state %s: checkpoint %d: %w", c.config.Name, s.id, ErrReserve)
 	}
 	done, err = c.step(w, max(1, rows)*(slotCost+rowCost))
-	if err == nil && !done && s.heldBytes > c.config.ReserveBytes {
-		err = ErrReserve
-	}
 	if err != nil {
 		return false, fmt.Errorf("state %s: checkpoint %d: %w", c.config.Name, s.id, err)
 	}
@@ -322,6 +319,11 @@ func (c *Columns[K, A]) dropHeld() {
 		*b = columnsBuffer[K, A]{rows: b.rows[:0], encoded: b.encoded[:0]}
 	}
 	s.held, s.ready, s.heldBytes, s.copiedBytes = s.held[:0], s.ready[:0], 0, 0
+}
+
+// Crowded implements statebackend.State.
+func (c *Columns[K, A]) Crowded() bool {
+	return c.snap.running && c.snap.heldBytes > c.config.ReserveBytes
 }
 
 // Base implements statebackend.State.

@@ -527,13 +527,24 @@ func TestColumnsKeepUp(t *testing.T) {
 	if err := c.Begin(statebackend.Checkpoint{ID: 1}); err != nil {
 		t.Fatal(err)
 	}
+	w.Full = true
+	for key := 0; !c.Crowded(); key += pageCells {
+		if key >= cells {
+			t.Fatal("all pages were changed, and it is not crowded")
+		}
+		add(key)
+	}
+	if done, err := c.Step(w, 1); done || err != nil || !c.Crowded() {
+		t.Errorf("a step without room: done %v, %v; crowded %v", done, err, c.Crowded())
+	}
+	w.Full = false
 	for key, done := 0, false; !done; {
 		for range 50 {
 			add(key % cells)
 			key += pageCells
 		}
-		if done, err = c.Step(w, 1); err != nil {
-			t.Fatal(err)
+		if done, err = c.Step(w, 1); err != nil || c.Crowded() {
+			t.Fatalf("%v; crowded %v", err, c.Crowded())
 		}
 	}
 	rows := 0

@@ -12,8 +12,8 @@ import (
 	"github.com/weir-stream/weir/internal/statebackend"
 )
 
-// ErrReserve declines a checkpoint whose rows came faster than they could be written.
-var ErrReserve = errors.New("the reserve for rows of the running snapshot is full")
+// ErrReserve declines a checkpoint: its owner changed far more rows at once than can be held back for it.
+var ErrReserve = errors.New("too many rows of the running snapshot were changed at once")
 
 const (
 	// blockRows and blockBytes are the sizes at which what is held back becomes a block.
@@ -77,7 +77,8 @@ type buffer[K comparable, S any] struct {
 
 // whole reports whether the buffer is worth a block.
 func (b *buffer[K, S]) whole() bool {
-	return b != nil && (len(b.rows)+b.encodedRows >= blockRows || len(b.encoded) >= blockBytes)
+	return b != nil && (len(b.rows)+b.encodedRows >= blockRows ||
+		len(b.encoded)+len(b.rows)*int(unsafe.Sizeof(Entry[K, S]{})) >= blockBytes)
 }
 
 // Begin implements statebackend.State.
@@ -115,9 +116,6 @@ func (t *Table[K, S]) Step(w statebackend.Writer, rows int) (done bool, err erro
 	done, err = t.step(w, max(1, rows)*(slotCost+rowCost))
 	if err != nil {
 		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, err)
-	}
-	if !done && s.heldBytes > t.config.ReserveBytes {
-		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, ErrReserve)
 	}
 	if done {
 		s.running = false
@@ -311,6 +309,11 @@ func (t *Table[K, S]) flush(w statebackend.Writer, sg *segment[K, S]) (empty boo
 		}
 	}
 	return true, nil
+}
+
+// Crowded implements statebackend.State.
+func (t *Table[K, S]) Crowded() bool {
+	return t.snap.running && t.snap.heldBytes > t.config.ReserveBytes
 }
 
 // Base implements statebackend.State.

@@ -26,8 +26,8 @@ type Config struct {
 	// Seed remixes hashes into slots. It should differ between the tables of a job, best by the uid of the step: rows that
 	// arrive in the order of another table's slots must not pile up.
 	Seed uint64
-	// ReserveBytes bounds the rows that a snapshot holds back while its writer has no room; above, it is declined.
-	// Zero is 32 MB.
+	// ReserveBytes is how much a snapshot may hold back before the table is crowded; of twice that, the snapshot is given
+	// up. Zero is 32 MB.
 	ReserveBytes int64
 
 	// epochMax is the epoch at which epochs are renumbered; zero is the most that a slot can hold.

@@ -266,6 +266,69 @@ func TestFullReserveDeclines(t *testing.T) {
 	}
 }
 
+// A table is crowded when the reserve is held back, and no more once there was room for some of it.
+func TestCrowded(t *testing.T) {
+	t.Parallel()
+	r := newRig[int64](t)
+	r.config.ReserveBytes = 10_000
+	w := statebackend.NewMemory(testGroups).Writer(1, 1, 0)
+	const rows = 10_000
+	for k := range int64(rows) {
+		r.write(k, set(k))
+	}
+	r.begin(1, 0)
+	w.Full = true
+	next := int64(0)
+	for ; !r.Crowded(); next++ {
+		if next == rows {
+			t.Fatal("all rows were changed, and it is not crowded")
+		}
+		r.write(next, set(-1))
+	}
+	if n := r.snap.heldBytes; n > 10_000+r.rowBytes() {
+		t.Errorf("crowded with %d bytes", n)
+	}
+	if done, err := r.Step(w, rows); done || err != nil || !r.Crowded() {
+		t.Errorf("a step without room: done %v, %v; crowded %v", done, err, r.Crowded())
+	}
+	w.Full = false
+	if done, err := r.Step(w, 1); done || err != nil || r.Crowded() {
+		t.Errorf("a step with room: done %v, %v; crowded %v", done, err, r.Crowded())
+	}
+	for ; next < rows; next++ {
+		r.write(next, set(-1))
+		if r.Crowded() {
+			if _, err := r.Step(w, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.finish(w)
+	if r.Crowded() {
+		t.Error("crowded without a snapshot")
+	}
+	if n, _ := rowsOf(w); n != rows {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// Blocks of large rows are not larger than a step: writers keep them in buffers of a megabyte.
+func TestBlocksOfLargeRows(t *testing.T) {
+	t.Parallel()
+	r := newRig[[1000]byte](t)
+	for k := range int64(5000) {
+		r.write(k, func(row *[1000]byte) { row[0] = byte(k) })
+	}
+	w := statebackend.NewMemory(testGroups).Writer(1, 1, 0)
+	r.begin(1, 0)
+	r.finish(w)
+	for _, b := range w.Blocks("rows") {
+		if len(b.Data) > stepBytesMax+blockBytes {
+			t.Errorf("a block of %d bytes", len(b.Data))
+		}
+	}
+}
+
 // Step does a bounded piece of work.
 func TestStepIsBounded(t *testing.T) {
 	t.Parallel()

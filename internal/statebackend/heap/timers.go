@@ -223,6 +223,9 @@ func (t *Timers[K]) Begin(cp statebackend.Checkpoint) error { return t.set.Begin
 // Step implements statebackend.State.
 func (t *Timers[K]) Step(w statebackend.Writer, rows int) (bool, error) { return t.set.Step(w, rows) }
 
+// Crowded implements statebackend.State.
+func (t *Timers[K]) Crowded() bool { return t.set.Crowded() }
+
 // Base implements statebackend.State.
 func (t *Timers[K]) Base() []int64 { return t.set.Base() }
 

@@ -84,6 +84,9 @@ func (w *Watermarks) Step(to statebackend.Writer, rows int) (done bool, err erro
 	return w.next == len(w.restored), nil
 }
 
+// Crowded implements statebackend.State: nothing is held back.
+func (w *Watermarks) Crowded() bool { return false }
+
 // Base implements statebackend.State: it is always full.
 func (w *Watermarks) Base() []int64 { return nil }
 

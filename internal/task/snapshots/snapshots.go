@@ -68,8 +68,8 @@ func (s *Storage) Restored(operatorID string, subtask, parallelism, maxParalleli
 }
 
 // Begin implements task.StateStorage.
-func (s *Storage) Begin(cp statebackend.Checkpoint) (task.Snapshot, error) {
-	return snapshot{s.files.Begin(cp.ID)}, nil
+func (s *Storage) Begin(cp statebackend.Checkpoint, roomy func()) (task.Snapshot, error) {
+	return snapshot{s.files.Begin(cp.ID, roomy)}, nil
 }
 
 type snapshot struct{ *statefile.Snapshot }

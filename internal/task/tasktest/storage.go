@@ -4,6 +4,7 @@
 package tasktest
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/weir-stream/weir/internal/statebackend"
@@ -14,13 +15,25 @@ import (
 type Storage struct {
 	// Fault, if set, is asked before a file ends; what it returns declines the checkpoint.
 	Fault func(checkpoint int64, subtask int) error
-	// Room, if set, tells whether files of a checkpoint take blocks now.
+	// Room, if set, tells whether files of a checkpoint take blocks now. When what it tells changes, call Roomy.
 	Room func(checkpoint int64) bool
 
 	writing sync.WaitGroup
 	mu      struct {
 		sync.Mutex
 		operators map[string]*statebackend.Memory
+		// roomy are of all snapshots that were begun.
+		roomy []func()
+	}
+}
+
+// Roomy tells all snapshots that there may be room.
+func (s *Storage) Roomy() {
+	s.mu.Lock()
+	all := slices.Clone(s.mu.roomy)
+	s.mu.Unlock()
+	for _, f := range all {
+		f()
 	}
 }
 
@@ -72,7 +85,10 @@ func (v *view) Restored(operatorID string, subtask, parallelism, _ int) (stateba
 }
 
 // Begin implements task.StateStorage.
-func (v *view) Begin(cp statebackend.Checkpoint) (task.Snapshot, error) {
+func (v *view) Begin(cp statebackend.Checkpoint, roomy func()) (task.Snapshot, error) {
+	v.storage.mu.Lock()
+	defer v.storage.mu.Unlock()
+	v.storage.mu.roomy = append(v.storage.mu.roomy, roomy)
 	return &snapshot{view: v, cp: cp, writers: map[string]*statebackend.MemoryWriter{}}, nil
 }
 
