@@ -73,7 +73,7 @@ func (j *jobMaster) event(f func(now time.Time)) {
 // renew looks at the epoch of the run now and then.
 func (j *jobMaster) renew() {
 	j.after(3*heartbeat, func() {
-		if errors.Is(j.leader.Renew(context.Background()), storage.ErrDeposed) {
+		if errors.Is(j.leader.Check(context.Background()), storage.ErrDeposed) {
 			j.event(j.core.Deposed)
 			return
 		}
@@ -235,7 +235,7 @@ func (j *jobMaster) claim(ctx context.Context, a coordinator.Claim) (coordinator
 func (j *jobMaster) loadRestore() {
 	var found *storage.Recovered
 	err := j.stored(func() (err error) {
-		if err = j.leader.Renew(context.Background()); err == nil {
+		if err = j.leader.Check(context.Background()); err == nil {
 			found, err = j.leader.Latest(context.Background(), nil)
 		}
 		return err

@@ -69,6 +69,22 @@ func (f *files) Put(ctx context.Context, name string, data []byte) error {
 	return nil
 }
 
+func (f *files) Refresh(ctx context.Context, name string, data []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	temp, err := f.writeTemp(f.path(name), data, false)
+	if err == nil {
+		if err = f.fs.Rename(temp, f.path(name)); err != nil {
+			_ = f.fs.Remove(temp) // garbage that a take-over sweeps
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("refresh %s: %w", f.path(name), err)
+	}
+	return nil
+}
+
 // publishTries is how often a temporary file is made again that a new Leader swept away while its maker slept.
 const publishTries = 4
 
@@ -79,7 +95,7 @@ func (f *files) publish(ctx context.Context, name string, data []byte, place fun
 			return err
 		}
 		var temp string
-		if temp, err = f.writeTemp(f.path(name), data); err != nil {
+		if temp, err = f.writeTemp(f.path(name), data, true); err != nil {
 			return err
 		}
 		err = place(temp, f.path(name))
@@ -95,14 +111,14 @@ func (f *files) publish(ctx context.Context, name string, data []byte, place fun
 	return err
 }
 
-// writeTemp writes a durable file beside target under a name that nobody has.
-func (f *files) writeTemp(target string, data []byte) (temp string, err error) {
+// writeTemp writes a file beside target under a name that nobody has, durable or not.
+func (f *files) writeTemp(target string, data []byte, durable bool) (temp string, err error) {
 	temp, w, err := f.createTemp(target)
 	if err != nil {
 		return "", err
 	}
 	_, err = w.Write(data)
-	if err == nil {
+	if err == nil && durable {
 		err = w.Sync()
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
@@ -184,7 +200,11 @@ func (f *files) Get(ctx context.Context, name string) ([]byte, error) {
 	return b, o.Close()
 }
 
-func (f *files) List(ctx context.Context, dir string) ([]string, error) {
+func (f *files) List(ctx context.Context, dir string) ([]string, error) { return f.list(ctx, dir, true) }
+
+func (f *files) Look(ctx context.Context, dir string) ([]string, error) { return f.list(ctx, dir, false) }
+
+func (f *files) list(ctx context.Context, dir string, durable bool) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -193,7 +213,7 @@ func (f *files) List(ctx context.Context, dir string) ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil {
+	if err == nil && durable {
 		err = f.fs.SyncDir(p)
 	}
 	if err != nil {

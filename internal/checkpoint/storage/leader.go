@@ -5,25 +5,21 @@ package storage
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 )
 
 // IDBlock is how many checkpoint ids are reserved at once.
 const IDBlock = 16
 
-// epochRecord is rewritten by its holder: Beat counts up while it lives.
+// epochRecord is made once. Nobody asks whether its holder lives: whoever makes the next one has deposed it.
 type epochRecord struct {
 	Epoch  int64  `json:"epoch"`
 	Holder string `json:"holder"`
-	Beat   int64  `json:"beat"`
 }
 
 // EpochInfo is the newest epoch record of a run.
 type EpochInfo struct {
 	Epoch  int64
 	Holder string
-	// Beat changes while the holder lives.
-	Beat int64
 }
 
 // Epoch returns the newest epoch record, the zero EpochInfo if there is none.
@@ -36,7 +32,7 @@ func (r *Run) Epoch(ctx context.Context) (EpochInfo, error) {
 	if err := r.epochs.Read(ctx, n, &rec); err != nil {
 		return EpochInfo{}, err
 	}
-	return EpochInfo{Epoch: n, Holder: rec.Holder, Beat: rec.Beat}, nil
+	return EpochInfo{Epoch: n, Holder: rec.Holder}, nil
 }
 
 // Acquire makes the caller the JobMaster of the run: it gets the next epoch, and whoever had one is deposed. holder
@@ -58,7 +54,7 @@ func (r *Run) Acquire(ctx context.Context, holder string) (*Leader, error) {
 			return nil, fmt.Errorf("acquire epoch %d: %w", n, err)
 		}
 		if created {
-			return &Leader{Run: r, epoch: n, holder: holder}, nil
+			return &Leader{Run: r, epoch: n}, nil
 		}
 	}
 }
@@ -67,32 +63,20 @@ func (r *Run) Acquire(ctx context.Context, holder string) (*Leader, error) {
 // exists; what it wrote then counts for nothing, unless the later Leader found it when it took over.
 type Leader struct {
 	*Run
-	epoch  int64
-	holder string
-	beat   atomic.Int64
+	epoch int64
 }
 
 // Epoch is the leader's own.
 func (l *Leader) Epoch() int64 { return l.epoch }
 
-// Renew shows that the leader lives, and tells whether it still leads. It is to be called again and again.
-func (l *Leader) Renew(ctx context.Context) error {
-	b, err := encodeRecord(l.epochs.kind, epochRecord{Epoch: l.epoch, Holder: l.holder, Beat: l.beat.Add(1)})
-	if err != nil {
-		return err
-	}
-	if err := l.fence(ctx); err != nil {
-		return err
-	}
-	return l.objects.Put(ctx, l.epochs.name(l.epoch), b)
-}
-
-// Check tells whether the leader still leads. It writes nothing, so that it says so on a full disk too.
+// Check tells whether the leader still leads. It is to be called again and again. It writes nothing and waits for no
+// disk, so it costs little and says so on a full one too.
 func (l *Leader) Check(ctx context.Context) error { return l.fence(ctx) }
 
-// fence returns an error unless the leader's epoch is the highest.
+// fence returns an error unless the leader's epoch is the highest. What it sees need not be durable: its own record is, and
+// whoever sees a later one only goes.
 func (l *Leader) fence(ctx context.Context) error {
-	e, err := l.epochs.Newest(ctx)
+	e, err := l.epochs.Look(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("check epoch %d: %w", l.epoch, err)

@@ -26,22 +26,36 @@ func (l Log) Numbers(ctx context.Context) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
+	return numbersOf(names), nil
+}
+
+func numbersOf(names []string) []int64 {
 	var ns []int64
 	for _, name := range names {
 		if n, ok := parseNumber(name); ok {
 			ns = append(ns, n)
 		}
 	}
-	return ns, nil
+	return ns
 }
 
 // Newest returns the number of the newest record, 0 if there is none.
 func (l Log) Newest(ctx context.Context) (int64, error) {
 	ns, err := l.Numbers(ctx)
-	if err != nil || len(ns) == 0 {
-		return 0, err
+	return last(ns), err
+}
+
+// Look is Newest for who only asks whether others have made a record: it need not be durable.
+func (l Log) Look(ctx context.Context) (int64, error) {
+	names, err := l.objects.Look(ctx, l.dir)
+	return last(numbersOf(names)), err
+}
+
+func last(ns []int64) int64 {
+	if len(ns) == 0 {
+		return 0
 	}
-	return ns[len(ns)-1], nil
+	return ns[len(ns)-1]
 }
 
 // Read reads record n into v.
@@ -57,8 +71,8 @@ func (l Log) Append(ctx context.Context, n int64, v any) (won bool, err error) {
 	if err != nil || !won {
 		return false, err
 	}
-	last, err := l.Newest(ctx)
-	return err == nil && last == n, err
+	newest, err := l.Newest(ctx)
+	return err == nil && newest == n, err
 }
 
 // Prune removes the records before keep.
@@ -76,11 +90,12 @@ func (l Log) Prune(ctx context.Context, keep int64) error {
 	return l.objects.Remove(ctx, old...)
 }
 
-// Rewrite replaces record n, which its maker alone may do.
-func (l Log) Rewrite(ctx context.Context, n int64, v any) error {
+// Refresh replaces record n, which its maker alone may do, and does not wait until that is durable: after the machine has
+// lost power the record may be the one before, or not whole.
+func (l Log) Refresh(ctx context.Context, n int64, v any) error {
 	b, err := encodeRecord(l.kind, v)
 	if err != nil {
 		return err
 	}
-	return l.objects.Put(ctx, l.name(n), b)
+	return l.objects.Refresh(ctx, l.name(n), b)
 }

@@ -59,6 +59,10 @@ func (m *memory) Put(_ context.Context, name string, data []byte) error {
 	return nil
 }
 
+func (m *memory) Refresh(ctx context.Context, name string, data []byte) error { return m.Put(ctx, name, data) }
+
+func (m *memory) Look(ctx context.Context, dir string) ([]string, error) { return m.List(ctx, dir) }
+
 func (m *memory) get(name string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,11 +18,16 @@ type Objects interface {
 	Create(ctx context.Context, name string, data []byte) (created bool, err error)
 	// Put makes or replaces an object; readers see the old or the new one whole.
 	Put(ctx context.Context, name string, data []byte) error
+	// Refresh replaces an object that is there, for who shows by it that it lives. Readers see the old or the new one whole
+	// as after Put, but nothing is durable: when the machine loses power it may be the old one, or damaged, but not gone.
+	Refresh(ctx context.Context, name string, data []byte) error
 	// Get returns an object's content, which is the caller's.
 	Get(ctx context.Context, name string) ([]byte, error)
 	// List returns the names directly below dir, without dir, sorted; none if there is no dir. What it returns is
 	// durable.
 	List(ctx context.Context, dir string) ([]string, error)
+	// Look is List without that promise, and waits for no disk: for who only asks what others have made meanwhile.
+	Look(ctx context.Context, dir string) ([]string, error)
 	// Remove removes objects, durably at some later time; those that don't exist are no error.
 	Remove(ctx context.Context, names ...string) error
 	// RemoveDir removes a directory that is empty, if it is there and the medium has such a thing.

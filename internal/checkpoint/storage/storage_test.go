@@ -215,9 +215,9 @@ func TestLifeOfARun(t *testing.T) {
 			must(t, err)
 			_, err = take(ctx, l, 3, one)
 			must(t, err)
-			must(t, l.Renew(ctx))
+			must(t, l.Check(ctx))
 			e, err := r.Epoch(ctx)
-			if err != nil || e != (storage.EpochInfo{Epoch: 1, Holder: "a", Beat: 1}) {
+			if err != nil || e != (storage.EpochInfo{Epoch: 1, Holder: "a"}) {
 				t.Fatalf("epoch: %+v, %v", e, err)
 			}
 
@@ -225,8 +225,8 @@ func TestLifeOfARun(t *testing.T) {
 			if to.IDs.First != 17 || fmt.Sprint(to.Complete) != "[1 3]" {
 				t.Fatalf("second leader found %+v", to)
 			}
-			if err := l.Renew(ctx); !errors.Is(err, storage.ErrDeposed) {
-				t.Fatalf("deposed leader renews: %v", err)
+			if err := l.Check(ctx); !errors.Is(err, storage.ErrDeposed) {
+				t.Fatalf("deposed leader passes: %v", err)
 			}
 			must(t, next.Delete(ctx, storage.Deletion{Below: 17, Complete: []int64{3}, IDs: []int64{1}}))
 			rec, err = r.Latest(ctx, verify)
@@ -416,8 +416,8 @@ func TestRemovedDirectoryFailsEveryWrite(t *testing.T) {
 	if _, _, err := l.Claim(t.Context(), 1, storage.Complete, checkpoint.Periodic); err == nil || errors.Is(err, storage.ErrDeposed) {
 		t.Errorf("claim without a directory: %v", err)
 	}
-	if err := l.Renew(t.Context()); err == nil || errors.Is(err, storage.ErrDeposed) {
-		t.Errorf("renewed without a directory: %v", err)
+	if err := l.Check(t.Context()); err == nil || errors.Is(err, storage.ErrDeposed) {
+		t.Errorf("leads without a directory: %v", err)
 	}
 }
 

@@ -10,6 +10,10 @@
 // acting: a holder that was stopped wakes up and believes that it leads. So everything a leader does carries its epoch
 // and is refused once a higher one is known; the lease only says when to try.
 //
+// Taking the lead is durable, holding it is not: after a loss of power nobody leads, and all that a renewal has to do is to
+// be seen by who can look while the machine of its holder runs. So a record that was being renewed then may be damaged; it
+// counts like any other that does not change.
+//
 // Non-obvious: a process that died can't renew, so on the machine that it ran on nobody has to wait for Timeout: the
 // record has its process id and what tells one boot of a machine from another.
 package election
@@ -24,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
 )
 
@@ -35,6 +40,8 @@ const (
 	pollInterval = 100 * time.Millisecond
 	// callTimeout bounds one look at the log.
 	callTimeout = 10 * time.Second
+	// leaderDir is where the log is.
+	leaderDir = "leader"
 )
 
 // Record is what a leader says of itself.
@@ -75,21 +82,22 @@ type Term struct {
 	once   sync.Once
 }
 
-func logOf(o storage.Objects) storage.Log { return storage.NewLog(o, "leader", "leader") }
+func logOf(o storage.Objects) storage.Log { return storage.NewLog(o, leaderDir, "leader") }
 
 // Current returns the newest record; its epoch is zero where nobody has led yet.
 func Current(ctx context.Context, o storage.Objects) (Record, error) {
 	return current(ctx, logOf(o))
 }
 
+// current returns no more than the epoch of a record that is damaged.
 func current(ctx context.Context, l storage.Log) (Record, error) {
 	var r Record
-	n, err := l.Newest(ctx)
+	n, err := l.Look(ctx)
 	if err == nil && n > 0 {
 		err = l.Read(ctx, n, &r)
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("leader record: %w", err)
+		return Record{Epoch: n}, fmt.Errorf("leader record: %w", err)
 	}
 	return r, nil
 }
@@ -126,7 +134,7 @@ func attempt(ctx context.Context, c Config, l storage.Log, seen *observed) (*Ter
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	newest, err := current(call, l)
-	if err != nil {
+	if err != nil && !errors.Is(err, checkpoint.ErrCorrupt) {
 		return nil, newest, err
 	}
 	if !seen.expired(newest, time.Now(), c.Timeout) && !gone(newest, c.Self.Machine) {
@@ -139,7 +147,8 @@ func attempt(ctx context.Context, c Config, l storage.Log, seen *observed) (*Ter
 		return nil, newest, err
 	}
 	// Old records are of no use; the newest stays, so that epochs never repeat.
-	if err := l.Prune(call, mine.Epoch-1); err != nil {
+	err = errors.Join(l.Prune(call, mine.Epoch-1), storage.SweepTemporary(call, c.Objects, leaderDir))
+	if err != nil {
 		c.Logger.WarnContext(ctx, "old leader records stay", "error", err)
 	}
 	t := &Term{config: c, log: l, record: mine, done: make(chan struct{})}
@@ -195,11 +204,11 @@ func (t *Term) renew(ctx context.Context) {
 	}
 }
 
-// beat rewrites the record, unless there is a newer one.
+// beat changes the record, unless there is a newer one.
 func (t *Term) beat(ctx context.Context) error {
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	newest, err := t.log.Newest(call)
+	newest, err := t.log.Look(call)
 	if err != nil {
 		return err
 	}
@@ -207,7 +216,7 @@ func (t *Term) beat(ctx context.Context) error {
 		return fmt.Errorf("leader epoch %d: %w: epoch %d exists", t.record.Epoch, storage.ErrDeposed, newest)
 	}
 	t.record.Beat++
-	return t.log.Rewrite(call, t.record.Epoch, t.record)
+	return t.log.Refresh(call, t.record.Epoch, t.record)
 }
 
 // Epoch is that of the term.

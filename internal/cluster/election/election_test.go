@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/storage"
+	"github.com/weir-stream/weir/internal/checkpoint/storage/faultfs"
 )
 
 func config(o storage.Objects, holder string) Config {
@@ -132,5 +134,37 @@ func TestDeadProcess(t *testing.T) {
 	dead.Process, dead.Machine = c.Process.Pid, "another boot"
 	if gone(dead, machine) {
 		t.Error("a process of another machine counts as dead")
+	}
+}
+
+// TestPowerLoss: renewals are not durable, so a loss of power may damage the record of the leader. Epochs go on behind it.
+func TestPowerLoss(t *testing.T) {
+	damaged := 0
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			disk := faultfs.New()
+			on := func() storage.Objects { return storage.Files(disk.View(), "/d") }
+			a := elect(t, config(on(), "a"))
+			time.Sleep(2500 * time.Millisecond) // some renewals
+			disk = disk.Crash(seed)
+			a.Resign(t.Context())
+			if _, err := Current(t.Context(), on()); errors.Is(err, checkpoint.ErrCorrupt) {
+				damaged++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			b := elect(t, config(on(), "b"))
+			if waited := time.Since(start); b.Epoch() != 2 || waited > 2*time.Second {
+				t.Errorf("seed %d: epoch %d after %v", seed, b.Epoch(), waited)
+			}
+			b.Resign(t.Context())
+			if r, err := Current(t.Context(), on()); err != nil || r.Holder != "b" || !r.Resigned {
+				t.Errorf("seed %d: %+v, %v", seed, r, err)
+			}
+		})
+	}
+	if damaged == 0 {
+		t.Error("no seed damages a record: the test shows nothing")
 	}
 }

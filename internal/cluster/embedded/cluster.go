@@ -67,7 +67,7 @@ func Start(c Config) (*Cluster, error) {
 		Network: k.network, ResourceManager: resourcemanager.Name, Objects: k.objects, Verify: c.Verify,
 		Logger: c.Logger, Holder: fmt.Sprintf("embedded, process %d", os.Getpid()),
 		Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
-		SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, RenewInterval: 2 * c.Heartbeat,
+		SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, CheckInterval: 2 * c.Heartbeat,
 	})
 	k.mu.taskManagers = make([]*taskManager, c.TaskManagers)
 	for i := range c.TaskManagers {

@@ -46,8 +46,8 @@ type Config struct {
 	// Changed, if not nil, is called by the JobMaster's goroutine when the status of the job or of a task may have changed;
 	// it must not block.
 	Changed func()
-	// RenewInterval is the time between two looks at the epoch of the run.
-	RenewInterval time.Duration
+	// CheckInterval is the time between two looks at the epoch of the run.
+	CheckInterval time.Duration
 }
 
 // Result is how a JobMaster ended.
@@ -68,7 +68,7 @@ type JobMaster struct {
 	logger   *slog.Logger
 	ctx      context.Context // of all that it calls; ends with the JobMaster
 	cancel   context.CancelCauseFunc
-	wg       sync.WaitGroup // of commits and the renewal of the epoch
+	wg       sync.WaitGroup // of commits and the look at the epoch
 	storage  serial
 	// The rest belongs to the endpoint's goroutine.
 	core        *core.Master
@@ -119,7 +119,7 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 		return nil, fmt.Errorf("start JobMaster: %w", err)
 	}
 	j.endpoint.Post(func() { j.event(func(now time.Time) { j.core.Start(now) }) })
-	j.wg.Go(j.renew)
+	j.wg.Go(j.watchEpoch)
 	return j, nil
 }
 
@@ -247,9 +247,9 @@ func (j *JobMaster) finish(r Result) {
 	close(j.done)
 }
 
-// renew looks at the epoch from time to time, so that a deposed JobMaster ends soon.
-func (j *JobMaster) renew() {
-	t := time.NewTicker(j.config.RenewInterval)
+// watchEpoch looks at the epoch from time to time, so that a deposed JobMaster ends soon.
+func (j *JobMaster) watchEpoch() {
+	t := time.NewTicker(j.config.CheckInterval)
 	defer t.Stop()
 	for {
 		select {
@@ -259,7 +259,7 @@ func (j *JobMaster) renew() {
 			return
 		case <-t.C:
 		}
-		if err := j.config.Leader.Renew(j.ctx); errors.Is(err, storage.ErrDeposed) {
+		if err := j.config.Leader.Check(j.ctx); errors.Is(err, storage.ErrDeposed) {
 			j.endpoint.Post(func() { j.deposed(err) })
 			return
 		}

@@ -22,7 +22,7 @@ func launcher(t *testing.T, store storage.Objects) *launch.Launcher {
 		Network: rpc.NewLocal(logger), ResourceManager: "resourcemanager", Logger: logger, Holder: "test",
 		Objects:   func(string) storage.Objects { return store },
 		Heartbeat: time.Hour, HeartbeatTimeout: 5 * time.Hour, SlotTimeout: time.Hour, CancelTimeout: time.Hour,
-		RenewInterval: time.Hour,
+		CheckInterval: time.Hour,
 	})
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {

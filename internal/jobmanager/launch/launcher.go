@@ -39,7 +39,7 @@ type Config struct {
 	// Holder says in epoch records who leads, for people.
 	Holder string
 	// The rest is as in jobmaster.Config.
-	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, RenewInterval time.Duration
+	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, CheckInterval time.Duration
 	// Changed is told of changes of each JobMaster; nil for nobody.
 	Changed          func()
 	ReconcileTimeout time.Duration
@@ -204,7 +204,7 @@ func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobma
 		Heartbeat: l.config.Heartbeat, HeartbeatTimeout: l.config.HeartbeatTimeout,
 		Changed:     l.config.Changed,
 		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout, ReconcileTimeout: l.config.ReconcileTimeout,
-		RenewInterval: l.config.RenewInterval,
+		CheckInterval: l.config.CheckInterval,
 	})
 }
 
