@@ -3,11 +3,12 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,17 +23,34 @@ func waitExited(pid int) {
 	}
 }
 
-// residentBytes is the memory that a process holds for itself alone; false if that can't be known.
-func residentBytes(pid int) (int64, bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
+// residentFile tells the memory of a process; it stays open, since a look is one call then.
+type residentFile struct {
+	file *os.File
+	text [residentTextMax]byte
+}
+
+// residentTextMax is more than the seven numbers take.
+const residentTextMax = 256
+
+// openResident opens what tells the memory of a process; false if that can't be known.
+func openResident(pid int) (*residentFile, bool) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", pid))
+	return &residentFile{file: f}, err == nil
+}
+
+// read is the memory that the process holds for itself alone; false if that can't be known.
+func (r *residentFile) read() (int64, bool) {
+	n, err := r.file.ReadAt(r.text[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, false
 	}
-	fields := strings.Fields(string(data))
+	fields := bytes.Fields(r.text[:n])
 	if len(fields) < 3 {
 		return 0, false
 	}
-	resident, err1 := strconv.ParseInt(fields[1], 10, 64)
-	shared, err2 := strconv.ParseInt(fields[2], 10, 64)
+	resident, err1 := strconv.ParseInt(string(fields[1]), 10, 64)
+	shared, err2 := strconv.ParseInt(string(fields[2]), 10, 64)
 	return (resident - shared) * int64(os.Getpagesize()), err1 == nil && err2 == nil
 }
+
+func (r *residentFile) close() { _ = r.file.Close() } // nothing was written

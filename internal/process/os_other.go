@@ -7,5 +7,11 @@ package process
 // waitExited leaves the wait to the one that reaps.
 func waitExited(int) {}
 
-// residentBytes is not known here: GOMEMLIMIT is all there is.
-func residentBytes(int) (int64, bool) { return 0, false }
+// residentFile does not exist here: GOMEMLIMIT is all there is.
+type residentFile struct{}
+
+func openResident(int) (*residentFile, bool) { return nil, false }
+
+func (*residentFile) read() (int64, bool) { return 0, false }
+
+func (*residentFile) close() {}

@@ -30,8 +30,10 @@ type Config struct {
 	// Log is the path of the file that the output goes to, rotated; empty for none.
 	Log string
 	// MemoryBytes is what the process may take; zero for no limit. Cgroups holds it to that; nil where none can be made.
+	// Watch looks at it where no cgroup holds it; nil for one of its own.
 	MemoryBytes int64
 	Cgroups     *Cgroups
+	Watch       *MemoryWatch
 	// Receive is called with each frame from the child, in order, by one goroutine; it must not call Stop.
 	Receive func(*weirpb.Frame)
 	Logger  *slog.Logger
@@ -48,7 +50,6 @@ type Process struct {
 	cgroup *cgroup
 	limit  atomic.Int64  // what it may take, zero for no limit
 	copied chan struct{} // closed when the output is in the log and the tail
-	ended  chan struct{} // closed when the child has ended, before what is left of it is cleared away
 	done   chan struct{}
 	exit   Exit // settled when done is closed
 	wg     sync.WaitGroup
@@ -63,9 +64,12 @@ type Process struct {
 // Start starts a child.
 func Start(c Config) (*Process, error) {
 	p := &Process{
-		config: c, copied: make(chan struct{}), ended: make(chan struct{}), done: make(chan struct{}),
+		config: c, copied: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.limit.Store(c.MemoryBytes)
+	if c.Watch == nil {
+		p.config.Watch = &MemoryWatch{}
+	}
 	if c.Log != "" {
 		log, err := OpenLog(c.Log)
 		if err != nil {
@@ -81,7 +85,7 @@ func Start(c Config) (*Process, error) {
 	p.link = rpc.NewLink(conn, c.Receive)
 	p.wg.Go(p.copyOutput)
 	if c.MemoryBytes > 0 && p.cgroup == nil {
-		p.wg.Go(p.watchMemory)
+		p.config.Watch.add(p)
 	}
 	p.wg.Go(p.wait)
 	return p, nil
@@ -197,7 +201,7 @@ func (p *Process) wait() {
 	p.killGroup()
 	p.mu.Unlock()
 	state, err := p.proc.Wait()
-	close(p.ended)
+	p.config.Watch.remove(p)
 	linger := time.NewTimer(lingerTimeout)
 	defer linger.Stop()
 	select {

@@ -225,8 +225,10 @@ func TestEnvironment(t *testing.T) {
 
 // TestMemory: a child that takes more than it may is killed, and its end says so.
 func TestMemory(t *testing.T) {
-	if _, ok := residentBytes(os.Getpid()); !ok {
+	if r, ok := openResident(os.Getpid()); !ok {
 		t.Skip("the memory of processes can't be seen here")
+	} else {
+		r.close()
 	}
 	cgroups, err := OpenCgroups()
 	t.Logf("cgroups: %v", err)

@@ -18,9 +18,12 @@ import (
 )
 
 const (
-	// summaryInterval is the time between two summaries while nothing changes, summaryPause the least between two.
-	summaryInterval = time.Second
-	summaryPause    = 50 * time.Millisecond
+	// summaryInterval is the time between two summaries while nothing changes, which show that the JobMaster lives; the
+	// Dispatcher waits for several. summaryPause is the least between two.
+	summaryInterval = 3 * time.Second
+	// resultInterval is the time between two summaries with the result, which is repeated until the link is closed.
+	resultInterval = time.Second
+	summaryPause   = 50 * time.Millisecond
 	// requestsMax is how many requests may be under way, and seenMax of how many it is remembered that they came.
 	requestsMax = 64
 	seenMax     = 1024
@@ -85,8 +88,12 @@ func (r *jobRole) Tick(now time.Time) {
 	if now.Before(r.next) {
 		return
 	}
-	r.next, r.sent = now.Add(summaryInterval), now
 	m := r.launched.Master()
+	ended := m == nil || isDone(m)
+	r.next, r.sent = now.Add(summaryInterval), now
+	if ended {
+		r.next = now.Add(resultInterval)
+	}
 	if m == nil {
 		r.push(pastSummary(r.launched, r.job, r.described.stream.Name))
 		return
@@ -95,7 +102,6 @@ func (r *jobRole) Tick(now time.Time) {
 		return
 	}
 	r.asking = true
-	ended := isDone(m)
 	r.wg.Go(func() {
 		w, err := m.Summary(r.ctx)
 		r.endpoint.Post(func() {

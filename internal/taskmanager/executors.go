@@ -19,7 +19,8 @@ type Executor interface {
 	// Receive takes a message of the JobMaster, whose epoch is the highest seen, or an answer of the Dispatcher. usable
 	// tells which allocations are slots of the job, and makes those that are offered the JobMaster's.
 	Receive(e *weirpb.Envelope, usable func(allocation string) bool)
-	// Tick is called at or after the time that Next returned, and at other times. allocations are the job's slots.
+	// Tick is called at or after the time that Next returned, and with each heartbeat. allocations are the job's slots. Next
+	// is zero where the heartbeats are enough.
 	Tick(now time.Time, allocations []string)
 	Next() time.Time
 	// Cancel ends all tasks without a report; the executor is not called again, but for these two.

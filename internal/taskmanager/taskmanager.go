@@ -237,7 +237,7 @@ func (t *TaskManager) Tick(now time.Time) {
 func (t *TaskManager) Next() time.Time {
 	next := t.slots.Next()
 	for _, job := range t.order {
-		if at := t.executors[job].Next(); at.Before(next) {
+		if at := t.executors[job].Next(); !at.IsZero() && at.Before(next) {
 			next = at
 		}
 	}

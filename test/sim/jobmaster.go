@@ -89,9 +89,14 @@ func (j *jobMaster) plan() {
 	}
 	j.planned = next
 	j.after(max(0, next.Sub(j.s.w.now)), func() {
+		if !j.planned.Equal(next) {
+			return // an earlier time was planned since
+		}
+		j.planned = time.Time{}
 		if at := j.core.Next(); !at.IsZero() && !j.s.w.now.Before(at) {
-			j.planned = time.Time{}
 			j.event(j.core.Tick)
+		} else {
+			j.plan() // what was due is not any more
 		}
 	})
 }

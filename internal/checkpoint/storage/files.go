@@ -200,9 +200,13 @@ func (f *files) Get(ctx context.Context, name string) ([]byte, error) {
 	return b, o.Close()
 }
 
-func (f *files) List(ctx context.Context, dir string) ([]string, error) { return f.list(ctx, dir, true) }
+func (f *files) List(ctx context.Context, dir string) ([]string, error) {
+	return f.list(ctx, dir, true)
+}
 
-func (f *files) Look(ctx context.Context, dir string) ([]string, error) { return f.list(ctx, dir, false) }
+func (f *files) Look(ctx context.Context, dir string) ([]string, error) {
+	return f.list(ctx, dir, false)
+}
 
 func (f *files) list(ctx context.Context, dir string, durable bool) ([]string, error) {
 	if err := ctx.Err(); err != nil {

@@ -59,7 +59,9 @@ func (m *memory) Put(_ context.Context, name string, data []byte) error {
 	return nil
 }
 
-func (m *memory) Refresh(ctx context.Context, name string, data []byte) error { return m.Put(ctx, name, data) }
+func (m *memory) Refresh(ctx context.Context, name string, data []byte) error {
+	return m.Put(ctx, name, data)
+}
 
 func (m *memory) Look(ctx context.Context, dir string) ([]string, error) { return m.List(ctx, dir) }
 

@@ -118,6 +118,7 @@ func (x *descriptions) run(ctx context.Context, t *core.Job) (*weirpb.Descriptio
 	p, answer, err := x.d.config.start(ctx, process.Config{
 		Path: path, Args: t.Arguments, Dir: workDir(t.Dir), Logger: x.d.config.Logger,
 		MemoryBytes: x.d.config.JobMasterMemoryBytes, Cgroups: x.d.config.Cgroups,
+		Watch:   &x.d.memory,
 		Receive: func(*weirpb.Frame) {}, // there is nothing else to say
 	}, &weirpb.RoleSpec{
 		Role: weirpb.Role_ROLE_DESCRIBE, Name: t.Name, Arguments: t.Arguments, Dir: t.Dir, Settings: t.Settings,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher/core"
+	"github.com/weir-stream/weir/internal/process"
 	"github.com/weir-stream/weir/internal/rest"
 	"github.com/weir-stream/weir/internal/rpc"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
@@ -39,6 +40,7 @@ type Dispatcher struct {
 	done   chan struct{}
 	// starts has a token for each program on its way to be a JobMaster; admission has one while nobody submits.
 	starts, admission chan struct{}
+	memory            process.MemoryWatch // of all processes of job programs here
 	// numbers counts requests to JobMasters, sequence what is sent.
 	numbers, sequence atomic.Int64
 	mu                struct {

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// resendInterval is how often what a JobMaster must do is said again, and how often one speaks that is well.
+	// resendInterval is how often what a JobMaster must do is said again.
 	resendInterval = time.Second
+	// silenceLooks is how often it is looked whether a JobMaster was silent before that has lasted for too long.
+	silenceLooks = 4
 	// farewell bounds what is asked of a JobMaster whose job has ended: its last detail, and open answers.
 	farewell = 2 * time.Second
 	// storeRetry is how long to wait before the end of a job is written again that could not be stored.
@@ -136,6 +138,7 @@ func (j *job) startMaster(ctx context.Context, resume bool) (*master, error) {
 	m, ready, err := j.d.startMaster(ctx, process.Config{
 		Path: path, Args: j.record.Arguments, Dir: workDir(j.record.Dir),
 		Log: filepath.Join(logs, JobMasterLog), MemoryBytes: j.d.config.JobMasterMemoryBytes, Cgroups: j.d.config.Cgroups,
+		Watch: &j.d.memory,
 	}, j.masterSpec(resume))
 	if err != nil {
 		return nil, err
@@ -156,7 +159,8 @@ func workDir(dir string) string {
 
 // work lets the JobMaster do its work. It returns nil when the job needs no other one.
 func (j *job) work(ctx context.Context, m *master) error {
-	ticker := time.NewTicker(resendInterval)
+	interval := j.d.config.SilenceTimeout / silenceLooks
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	// Silence is counted in ticks: while this process itself stands still, none comes.
 	var silent time.Duration
@@ -164,13 +168,17 @@ func (j *job) work(ctx context.Context, m *master) error {
 		if over, err := j.judge(ctx); over {
 			return err
 		}
+		if j.isCanceling() && interval > resendInterval {
+			interval = resendInterval
+			ticker.Reset(interval)
+		}
 		j.resendCancel()
 		select {
 		case <-j.wake:
 		case <-ticker.C:
 			if !j.isSilent() {
 				silent = 0
-			} else if silent += resendInterval; silent > j.d.config.SilenceTimeout {
+			} else if silent += interval; silent > j.d.config.SilenceTimeout {
 				m.process().Stop(0)
 				return fmt.Errorf("the JobMaster has said nothing for %v and was killed", silent)
 			}

@@ -116,7 +116,6 @@ type Envelope struct {
 	//	*Envelope_TaskManagerReport
 	//	*Envelope_AllocateSlots
 	//	*Envelope_DeclareNeeds
-	//	*Envelope_NeedsStatus
 	//	*Envelope_OfferSlots
 	//	*Envelope_ExecutorReport
 	//	*Envelope_TaskStateChanged
@@ -247,15 +246,6 @@ func (x *Envelope) GetDeclareNeeds() *DeclareNeeds {
 	if x != nil {
 		if x, ok := x.Body.(*Envelope_DeclareNeeds); ok {
 			return x.DeclareNeeds
-		}
-	}
-	return nil
-}
-
-func (x *Envelope) GetNeedsStatus() *NeedsStatus {
-	if x != nil {
-		if x, ok := x.Body.(*Envelope_NeedsStatus); ok {
-			return x.NeedsStatus
 		}
 	}
 	return nil
@@ -496,10 +486,6 @@ type Envelope_DeclareNeeds struct {
 	DeclareNeeds *DeclareNeeds `protobuf:"bytes,12,opt,name=declare_needs,json=declareNeeds,proto3,oneof"`
 }
 
-type Envelope_NeedsStatus struct {
-	NeedsStatus *NeedsStatus `protobuf:"bytes,13,opt,name=needs_status,json=needsStatus,proto3,oneof"`
-}
-
 type Envelope_OfferSlots struct {
 	// TaskManager to JobMaster.
 	OfferSlots *OfferSlots `protobuf:"bytes,20,opt,name=offer_slots,json=offerSlots,proto3,oneof"`
@@ -608,8 +594,6 @@ func (*Envelope_TaskManagerReport) isEnvelope_Body() {}
 func (*Envelope_AllocateSlots) isEnvelope_Body() {}
 
 func (*Envelope_DeclareNeeds) isEnvelope_Body() {}
-
-func (*Envelope_NeedsStatus) isEnvelope_Body() {}
 
 func (*Envelope_OfferSlots) isEnvelope_Body() {}
 
@@ -1066,59 +1050,6 @@ func (x *DeclareNeeds) GetHeld() []string {
 	return nil
 }
 
-// NeedsStatus tells a JobMaster how many of the slots that it declared can't be found at present.
-type NeedsStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       int64                  `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Missing       int32                  `protobuf:"varint,2,opt,name=missing,proto3" json:"missing,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *NeedsStatus) Reset() {
-	*x = NeedsStatus{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *NeedsStatus) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*NeedsStatus) ProtoMessage() {}
-
-func (x *NeedsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use NeedsStatus.ProtoReflect.Descriptor instead.
-func (*NeedsStatus) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *NeedsStatus) GetVersion() int64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-func (x *NeedsStatus) GetMissing() int32 {
-	if x != nil {
-		return x.Missing
-	}
-	return 0
-}
-
 // OfferSlots offers slots to a JobMaster, again with each heartbeat until they are answered. Where executors are processes
 // of their own it comes with each heartbeat, whether there is something to offer or not: it says what is held.
 type OfferSlots struct {
@@ -1135,7 +1066,7 @@ type OfferSlots struct {
 
 func (x *OfferSlots) Reset() {
 	*x = OfferSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1078,7 @@ func (x *OfferSlots) String() string {
 func (*OfferSlots) ProtoMessage() {}
 
 func (x *OfferSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1091,7 @@ func (x *OfferSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferSlots.ProtoReflect.Descriptor instead.
 func (*OfferSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{7}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OfferSlots) GetTaskManager() string {
@@ -1210,7 +1141,7 @@ type AnswerSlots struct {
 
 func (x *AnswerSlots) Reset() {
 	*x = AnswerSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1153,7 @@ func (x *AnswerSlots) String() string {
 func (*AnswerSlots) ProtoMessage() {}
 
 func (x *AnswerSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1166,7 @@ func (x *AnswerSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerSlots.ProtoReflect.Descriptor instead.
 func (*AnswerSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{8}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AnswerSlots) GetIncarnation() string {
@@ -1287,7 +1218,7 @@ type DeployTasks struct {
 
 func (x *DeployTasks) Reset() {
 	*x = DeployTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1230,7 @@ func (x *DeployTasks) String() string {
 func (*DeployTasks) ProtoMessage() {}
 
 func (x *DeployTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1243,7 @@ func (x *DeployTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployTasks.ProtoReflect.Descriptor instead.
 func (*DeployTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{9}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeployTasks) GetIncarnation() string {
@@ -1407,7 +1338,7 @@ type EdgeProducers struct {
 
 func (x *EdgeProducers) Reset() {
 	*x = EdgeProducers{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1350,7 @@ func (x *EdgeProducers) String() string {
 func (*EdgeProducers) ProtoMessage() {}
 
 func (x *EdgeProducers) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1363,7 @@ func (x *EdgeProducers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeProducers.ProtoReflect.Descriptor instead.
 func (*EdgeProducers) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EdgeProducers) GetVertex() int32 {
@@ -1469,7 +1400,7 @@ type ProducerRange struct {
 
 func (x *ProducerRange) Reset() {
 	*x = ProducerRange{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1412,7 @@ func (x *ProducerRange) String() string {
 func (*ProducerRange) ProtoMessage() {}
 
 func (x *ProducerRange) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1425,7 @@ func (x *ProducerRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProducerRange.ProtoReflect.Descriptor instead.
 func (*ProducerRange) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProducerRange) GetFirst() int32 {
@@ -1545,7 +1476,7 @@ type TaskDescriptor struct {
 
 func (x *TaskDescriptor) Reset() {
 	*x = TaskDescriptor{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1488,7 @@ func (x *TaskDescriptor) String() string {
 func (*TaskDescriptor) ProtoMessage() {}
 
 func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1501,7 @@ func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskDescriptor.ProtoReflect.Descriptor instead.
 func (*TaskDescriptor) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TaskDescriptor) GetVertex() int32 {
@@ -1638,7 +1569,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1581,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1594,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelTasks) GetAttempts() []int64 {
@@ -1684,7 +1615,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1627,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1640,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskStateChanged) GetStatus() *TaskStatus {
@@ -1750,7 +1681,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1693,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1706,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TaskStatus) GetAttempt() int64 {
@@ -1907,7 +1838,7 @@ type ReaderLog struct {
 
 func (x *ReaderLog) Reset() {
 	*x = ReaderLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +1850,7 @@ func (x *ReaderLog) String() string {
 func (*ReaderLog) ProtoMessage() {}
 
 func (x *ReaderLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +1863,7 @@ func (x *ReaderLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderLog.ProtoReflect.Descriptor instead.
 func (*ReaderLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReaderLog) GetAfter() int64 {
@@ -1975,7 +1906,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +1918,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +1931,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Superseded) GetSubtask() int32 {
@@ -2039,7 +1970,7 @@ type ExecutorReport struct {
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +1982,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +1995,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -2141,7 +2072,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2084,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2097,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -2235,7 +2166,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2178,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2191,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2288,7 +2219,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2231,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2244,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2348,7 +2279,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2291,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2304,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2401,7 +2332,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2344,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2357,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2458,7 +2389,7 @@ type AssignSplits struct {
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2401,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2414,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2534,7 +2465,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2477,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2490,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2595,7 +2526,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2607,7 +2538,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2620,7 +2551,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2652,7 +2583,7 @@ type CheckpointOutcome struct {
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +2595,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +2608,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2730,7 +2661,7 @@ type JobMasterHeartbeat struct {
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +2673,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +2686,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2812,7 +2743,7 @@ type PeerLost struct {
 
 func (x *PeerLost) Reset() {
 	*x = PeerLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +2755,7 @@ func (x *PeerLost) String() string {
 func (*PeerLost) ProtoMessage() {}
 
 func (x *PeerLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +2768,7 @@ func (x *PeerLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
 func (*PeerLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PeerLost) GetNames() []string {
@@ -2870,7 +2801,7 @@ type ExecutorLost struct {
 
 func (x *ExecutorLost) Reset() {
 	*x = ExecutorLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2813,7 @@ func (x *ExecutorLost) String() string {
 func (*ExecutorLost) ProtoMessage() {}
 
 func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2826,7 @@ func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
 func (*ExecutorLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutorLost) GetTaskManager() string {
@@ -2945,7 +2876,7 @@ type ExecutorSlots struct {
 
 func (x *ExecutorSlots) Reset() {
 	*x = ExecutorSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +2888,7 @@ func (x *ExecutorSlots) String() string {
 func (*ExecutorSlots) ProtoMessage() {}
 
 func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +2901,7 @@ func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
 func (*ExecutorSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutorSlots) GetAllocations() []string {
@@ -2998,7 +2929,7 @@ type JobSetupRequest struct {
 
 func (x *JobSetupRequest) Reset() {
 	*x = JobSetupRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +2941,7 @@ func (x *JobSetupRequest) String() string {
 func (*JobSetupRequest) ProtoMessage() {}
 
 func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +2954,7 @@ func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
 func (*JobSetupRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *JobSetupRequest) GetJobId() string {
@@ -3048,7 +2979,7 @@ type JobSetup struct {
 
 func (x *JobSetup) Reset() {
 	*x = JobSetup{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3060,7 +2991,7 @@ func (x *JobSetup) String() string {
 func (*JobSetup) ProtoMessage() {}
 
 func (x *JobSetup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3073,7 +3004,7 @@ func (x *JobSetup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
 func (*JobSetup) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JobSetup) GetJobId() string {
@@ -3122,7 +3053,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3065,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3078,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -3237,7 +3168,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3249,7 +3180,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3262,7 +3193,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -3277,7 +3208,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3220,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3233,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadLog) GetName() string {
@@ -3334,7 +3265,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3346,7 +3277,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3359,7 +3290,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 type Drain struct {
@@ -3370,7 +3301,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3382,7 +3313,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3395,7 +3326,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 type WorkerReply struct {
@@ -3415,7 +3346,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3358,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3371,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3503,7 +3434,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3446,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3459,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LogFile) GetName() string {
@@ -3570,7 +3501,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3582,7 +3513,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3595,7 +3526,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3700,7 +3631,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3643,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3656,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3742,7 +3673,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3754,7 +3685,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3767,7 +3698,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3807,7 +3738,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3819,7 +3750,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3832,7 +3763,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3850,7 +3781,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3862,7 +3793,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3875,7 +3806,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 type DescribeJob struct {
@@ -3886,7 +3817,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3898,7 +3829,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3911,7 +3842,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3929,7 +3860,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3941,7 +3872,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3954,7 +3885,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -4017,7 +3948,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4029,7 +3960,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4042,7 +3973,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -4137,7 +4068,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4149,7 +4080,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4162,7 +4093,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{49}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobResult) GetState() string {
@@ -4197,7 +4128,7 @@ var File_internal_rpc_weirpb_control_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
-	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xda\x0f\n" +
+	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xa4\x0f\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -4208,8 +4139,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x13task_manager_report\x18\n" +
 	" \x01(\v2\x1b.weir.rpc.TaskManagerReportH\x00R\x11taskManagerReport\x12@\n" +
 	"\x0eallocate_slots\x18\v \x01(\v2\x17.weir.rpc.AllocateSlotsH\x00R\rallocateSlots\x12=\n" +
-	"\rdeclare_needs\x18\f \x01(\v2\x16.weir.rpc.DeclareNeedsH\x00R\fdeclareNeeds\x12:\n" +
-	"\fneeds_status\x18\r \x01(\v2\x15.weir.rpc.NeedsStatusH\x00R\vneedsStatus\x127\n" +
+	"\rdeclare_needs\x18\f \x01(\v2\x16.weir.rpc.DeclareNeedsH\x00R\fdeclareNeeds\x127\n" +
 	"\voffer_slots\x18\x14 \x01(\v2\x14.weir.rpc.OfferSlotsH\x00R\n" +
 	"offerSlots\x12C\n" +
 	"\x0fexecutor_report\x18\x15 \x01(\v2\x18.weir.rpc.ExecutorReportH\x00R\x0eexecutorReport\x12J\n" +
@@ -4237,7 +4167,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\tjob_reply\x183 \x01(\v2\x12.weir.rpc.JobReplyH\x00R\bjobReply\x127\n" +
 	"\vjob_summary\x184 \x01(\v2\x14.weir.rpc.JobSummaryH\x00R\n" +
 	"jobSummaryB\x06\n" +
-	"\x04body\"\xe2\x03\n" +
+	"\x04bodyJ\x04\b\r\x10\x0e\"\xe2\x03\n" +
 	"\x11TaskManagerReport\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12!\n" +
@@ -4277,10 +4207,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"job_master\x18\x02 \x01(\tR\tjobMaster\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x14\n" +
 	"\x05slots\x18\x04 \x01(\x05R\x05slots\x12\x12\n" +
-	"\x04held\x18\x05 \x03(\tR\x04held\"A\n" +
-	"\vNeedsStatus\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x18\n" +
-	"\amissing\x18\x02 \x01(\x05R\amissing\"\xc0\x01\n" +
+	"\x04held\x18\x05 \x03(\tR\x04held\"\xc0\x01\n" +
 	"\n" +
 	"OfferSlots\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
@@ -4558,7 +4485,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4567,128 +4494,126 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*AllocateSlots)(nil),         // 4: weir.rpc.AllocateSlots
 	(*Allocation)(nil),            // 5: weir.rpc.Allocation
 	(*DeclareNeeds)(nil),          // 6: weir.rpc.DeclareNeeds
-	(*NeedsStatus)(nil),           // 7: weir.rpc.NeedsStatus
-	(*OfferSlots)(nil),            // 8: weir.rpc.OfferSlots
-	(*AnswerSlots)(nil),           // 9: weir.rpc.AnswerSlots
-	(*DeployTasks)(nil),           // 10: weir.rpc.DeployTasks
-	(*EdgeProducers)(nil),         // 11: weir.rpc.EdgeProducers
-	(*ProducerRange)(nil),         // 12: weir.rpc.ProducerRange
-	(*TaskDescriptor)(nil),        // 13: weir.rpc.TaskDescriptor
-	(*CancelTasks)(nil),           // 14: weir.rpc.CancelTasks
-	(*TaskStateChanged)(nil),      // 15: weir.rpc.TaskStateChanged
-	(*TaskStatus)(nil),            // 16: weir.rpc.TaskStatus
-	(*ReaderLog)(nil),             // 17: weir.rpc.ReaderLog
-	(*Superseded)(nil),            // 18: weir.rpc.Superseded
-	(*ExecutorReport)(nil),        // 19: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 20: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 21: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 22: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 23: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 24: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 25: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 26: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 27: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 28: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 29: weir.rpc.JobMasterHeartbeat
-	(*PeerLost)(nil),              // 30: weir.rpc.PeerLost
-	(*ExecutorLost)(nil),          // 31: weir.rpc.ExecutorLost
-	(*ExecutorSlots)(nil),         // 32: weir.rpc.ExecutorSlots
-	(*JobSetupRequest)(nil),       // 33: weir.rpc.JobSetupRequest
-	(*JobSetup)(nil),              // 34: weir.rpc.JobSetup
-	(*WorkerRequest)(nil),         // 35: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 36: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 37: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 38: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 39: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 40: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 41: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 42: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 43: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 44: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 45: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 46: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 47: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 48: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 49: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 50: weir.rpc.JobResult
-	nil,                           // 51: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 52: weir.rpc.DeployTasks.KeyGroupsEntry
-	nil,                           // 53: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 54: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 55: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 56: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 57: weir.rpc.JobDetail
+	(*OfferSlots)(nil),            // 7: weir.rpc.OfferSlots
+	(*AnswerSlots)(nil),           // 8: weir.rpc.AnswerSlots
+	(*DeployTasks)(nil),           // 9: weir.rpc.DeployTasks
+	(*EdgeProducers)(nil),         // 10: weir.rpc.EdgeProducers
+	(*ProducerRange)(nil),         // 11: weir.rpc.ProducerRange
+	(*TaskDescriptor)(nil),        // 12: weir.rpc.TaskDescriptor
+	(*CancelTasks)(nil),           // 13: weir.rpc.CancelTasks
+	(*TaskStateChanged)(nil),      // 14: weir.rpc.TaskStateChanged
+	(*TaskStatus)(nil),            // 15: weir.rpc.TaskStatus
+	(*ReaderLog)(nil),             // 16: weir.rpc.ReaderLog
+	(*Superseded)(nil),            // 17: weir.rpc.Superseded
+	(*ExecutorReport)(nil),        // 18: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 19: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 20: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 21: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 22: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 23: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 24: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 25: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 26: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 27: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 28: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 29: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 30: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 31: weir.rpc.ExecutorSlots
+	(*JobSetupRequest)(nil),       // 32: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 33: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 34: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 35: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 36: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 37: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 38: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 39: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 40: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 41: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 42: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 43: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 44: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 45: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 46: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 47: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 48: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 49: weir.rpc.JobResult
+	nil,                           // 50: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 51: weir.rpc.DeployTasks.KeyGroupsEntry
+	nil,                           // 52: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 53: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 54: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 55: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 56: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
 	4,  // 1: weir.rpc.Envelope.allocate_slots:type_name -> weir.rpc.AllocateSlots
 	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
-	7,  // 3: weir.rpc.Envelope.needs_status:type_name -> weir.rpc.NeedsStatus
-	8,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	19, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
-	15, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	20, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	22, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	23, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	24, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
-	9,  // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
-	10, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
-	14, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	26, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	28, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	25, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	29, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	30, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
-	31, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
-	32, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	35, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	40, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	33, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
-	34, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
-	42, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	48, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	49, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
-	3,  // 28: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	51, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
-	5,  // 30: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
-	5,  // 31: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
-	13, // 32: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
-	11, // 33: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
-	52, // 34: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
-	12, // 35: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
-	16, // 36: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 37: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	54, // 38: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	55, // 39: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	17, // 40: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
-	25, // 41: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
-	18, // 42: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
-	16, // 43: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	20, // 44: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 45: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	18, // 46: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
-	27, // 47: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	28, // 48: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	54, // 49: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	56, // 50: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	36, // 51: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	37, // 52: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	38, // 53: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	39, // 54: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	41, // 55: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	43, // 56: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	44, // 57: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	45, // 58: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	46, // 59: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	47, // 60: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	57, // 61: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	53, // 62: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	50, // 63: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	7,  // 3: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
+	18, // 4: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	14, // 5: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
+	19, // 6: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	21, // 7: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	22, // 8: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	23, // 9: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	8,  // 10: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
+	9,  // 11: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
+	13, // 12: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
+	25, // 13: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	27, // 14: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	24, // 15: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	28, // 16: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	29, // 17: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	30, // 18: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	31, // 19: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	34, // 20: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	39, // 21: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	32, // 22: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	33, // 23: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	41, // 24: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	47, // 25: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	48, // 26: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	3,  // 27: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
+	50, // 28: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	5,  // 29: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
+	5,  // 30: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
+	12, // 31: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
+	10, // 32: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
+	51, // 33: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
+	11, // 34: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
+	15, // 35: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 36: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	53, // 37: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	54, // 38: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	16, // 39: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	24, // 40: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	17, // 41: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	15, // 42: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	19, // 43: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	20, // 44: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	17, // 45: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	26, // 46: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	27, // 47: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	53, // 48: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	55, // 49: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	35, // 50: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	36, // 51: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	37, // 52: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	38, // 53: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	40, // 54: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	42, // 55: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	43, // 56: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	44, // 57: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	45, // 58: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	46, // 59: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	56, // 60: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	52, // 61: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	49, // 62: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4702,7 +4627,6 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_TaskManagerReport)(nil),
 		(*Envelope_AllocateSlots)(nil),
 		(*Envelope_DeclareNeeds)(nil),
-		(*Envelope_NeedsStatus)(nil),
 		(*Envelope_OfferSlots)(nil),
 		(*Envelope_ExecutorReport)(nil),
 		(*Envelope_TaskStateChanged)(nil),
@@ -4728,13 +4652,13 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[34].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[33].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[41].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[40].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4747,7 +4671,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   53,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

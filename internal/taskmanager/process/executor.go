@@ -196,9 +196,12 @@ func (x *executor) Tick(now time.Time, _ []string) {
 	}
 }
 
-// Next implements taskmanager.Executor.
+// Next implements taskmanager.Executor. While the process is well it needs no time of its own.
 func (x *executor) Next() time.Time {
-	if x.phase == waiting && x.retryAt.Before(x.next) {
+	switch {
+	case x.phase == ready && x.lost == nil:
+		return time.Time{}
+	case x.phase == waiting && x.retryAt.Before(x.next):
 		return x.retryAt
 	}
 	return x.next

@@ -80,7 +80,7 @@ func (x *executor) launch(number, slots int) (*child.Process, error) {
 	}
 	p, answer, err := child.StartRole(x.ctx, child.Config{
 		Path: path, Args: spec.GetArguments(), Dir: dir, Log: filepath.Join(x.worker.logDir(), x.request.JobID, executorLog),
-		MemoryBytes: memory, Cgroups: x.worker.cgroups, Receive: x.receive, Logger: x.logger,
+		MemoryBytes: memory, Cgroups: x.worker.cgroups, Watch: &x.worker.memory, Receive: x.receive, Logger: x.logger,
 	}, spec, x.worker.config.StartTimeout)
 	if err != nil {
 		return nil, err

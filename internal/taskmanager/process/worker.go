@@ -121,6 +121,7 @@ type Worker struct {
 	log         *child.Log
 	store       *artifacts.Store
 	cgroups     *child.Cgroups
+	memory      child.MemoryWatch // of the executors
 	router      *rpc.Router
 	manager     *taskmanager.TaskManager
 	connection  Connection // set when connected is closed

@@ -59,8 +59,6 @@ type Master struct {
 	// needsVersion numbers the declarations of needs; nextHeartbeat is when the next goes out.
 	needsVersion  int64
 	nextHeartbeat time.Time
-	// unmet is what the ResourceManager said about our needs last.
-	unmet int32
 	// advanced is the time of the last event: all that was due then and possible is done.
 	advanced time.Time
 	actions  []Action

@@ -27,10 +27,6 @@ func (m *Master) Receive(e *weirpb.Envelope, now time.Time) {
 	switch b := e.GetBody().(type) {
 	case *weirpb.Envelope_OfferSlots:
 		m.offered(b.OfferSlots, e.GetSequence(), now)
-	case *weirpb.Envelope_NeedsStatus:
-		if b.NeedsStatus.GetVersion() == m.needsVersion {
-			m.unmet = b.NeedsStatus.GetMissing()
-		}
 	default:
 		if e.GetEpoch() != m.config.Epoch {
 			return

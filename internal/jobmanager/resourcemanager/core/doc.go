@@ -5,7 +5,7 @@
 // restart it is right again within a heartbeat.
 //
 //	TaskManagerReport --> slots  \
-//	                              match --> AllocateSlots, one for each TaskManager; NeedsStatus to JobMasters
+//	                              match --> AllocateSlots, one for each TaskManager
 //	DeclareNeeds -------> needs  /
 //
 // A job that lacks the most, as a share of its need, is served first. Invariant: a slot is of one allocation, and an

@@ -225,15 +225,6 @@ func (m *SlotManager) match() {
 		}
 	})
 	m.sendWishes()
-	for _, id := range m.jobList {
-		j := m.jobs[id]
-		m.actions = append(m.actions, Send{j.master, &weirpb.Envelope{
-			JobId: id, Epoch: j.epoch,
-			Body: &weirpb.Envelope_NeedsStatus{NeedsStatus: &weirpb.NeedsStatus{
-				Version: j.version, Missing: int32(max(0, j.slots-counts[id])),
-			}},
-		}})
-	}
 }
 
 // counts says how many slots each job has, after the offers that nobody has accepted were taken from jobs that need none
