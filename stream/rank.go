@@ -16,8 +16,8 @@ import (
 
 // Deduplicate passes the first record of each key on and drops all that follow. Its state grows with the number of keys:
 // where new ones come for ever, use Process with a state that has a time to live.
-func (k Keyed[K, T]) Deduplicate(uid UID) Stream[T] {
-	return choose(k, "Deduplicate", uid, nil, func(_ *known, ctx *Ctx[K], in *T, out *Out[T]) error {
+func (k Keyed[K, T]) Deduplicate[U ~string](uid U) Stream[T] {
+	return choose(k, "Deduplicate", UID(uid), nil, func(_ *known, ctx *Ctx[K], in *T, out *Out[T]) error {
 		if ctx.New() {
 			out.Emit(*in)
 		}
