@@ -123,6 +123,21 @@ func TestBuildErrors(t *testing.T) {
 				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
 			return nil
 		}, []string{`Window "sum"`, "positive"}},
+		"session without event time": {func(env *stream.Env) error {
+			events(env).KeyBy(key).Window(window.Session(time.Minute)).
+				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
+			return nil
+		}, []string{`Window "sum"`, "no event time"}},
+		"session without a gap": {func(env *stream.Env) error {
+			events(env).KeyBy(key).Window(window.Session(0)).
+				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
+			return nil
+		}, []string{`Window "sum"`, "gap of 0s", "positive"}},
+		"session with a gap of no function": {func(env *stream.Env) error {
+			events(env).KeyBy(key).WindowBy(window.SessionBy[event](nil)).
+				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
+			return nil
+		}, []string{"WindowBy", "nil"}},
 		"nil function": {func(env *stream.Env) error {
 			events(env).Filter((func(*event) bool)(nil)).To("out", sink[event]())
 			return nil

@@ -195,6 +195,30 @@ func ExampleKeyed_Connect() {
 	// Ann Arbor at /pay
 }
 
+// Sessions of which each record chooses the gap: whoever is at the checkout may take his time.
+func ExampleKeyed_WindowBy() {
+	patience := func(c *Click) time.Duration {
+		if c.Page == "/cart" {
+			return time.Hour
+		}
+		return time.Minute
+	}
+	show(func(env *stream.Env) stream.Stream[string] {
+		return clicks(env).KeyBy((*Click).user).
+			WindowBy(window.SessionBy(patience)).
+			AggregateProcess("visits", aggregate.Count[Click](),
+				func(ctx *stream.WindowCtx[string], n *int64, out *stream.Out[string]) error {
+					w := ctx.Window()
+					out.Emit(fmt.Sprintf("%s: %d clicks, until %s", ctx.Key(), *n, w.End.Format("15:04:05")))
+					return nil
+				})
+	})
+	// Output:
+	// ann: 3 clicks, until 13:00:30
+	// bob: 1 clicks, until 12:02:00
+	// bob: 1 clicks, until 12:21:00
+}
+
 // Aggregates of all records so far, one result a record.
 func ExampleKeyed_Aggregate() {
 	show(func(env *stream.Env) stream.Stream[int64] {

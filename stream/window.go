@@ -18,6 +18,16 @@ func (k Keyed[K, T]) Window(a window.Assigner) Windowed[K, T] {
 	return Windowed[K, T]{k: k, windows: operator.Windows{Assigner: a}}
 }
 
+// WindowBy begins windows that depend on the records.
+func (k Keyed[K, T]) WindowBy(a window.AssignerFor[T]) Windowed[K, T] {
+	gap := a.Gap()
+	if gap == nil {
+		k.s.env.fail("WindowBy: the function that chooses a gap is nil")
+		gap = func(*T) time.Duration { return 1 }
+	}
+	return Windowed[K, T]{k: k, windows: operator.Windows{Gap: gap}}
+}
+
 // WindowAll windows the whole stream in one subtask.
 func (s Stream[T]) WindowAll(a window.Assigner) Windowed[None, T] {
 	w := s.KeyBy(func(*T) None { return None{} }).Window(a)

@@ -68,6 +68,14 @@ func ExampleSliding() {
 	// May 1 09:30 to May 1 10:30: 1
 }
 
+// A session goes on for as long as there is a sale within half an hour of the one before; exactly half an hour is still one.
+func ExampleSession() {
+	count(window.Session(30*time.Minute), at(9, 0), at(10, 30), at(9, 20), at(9, 50))
+	// Output:
+	// May 1 09:00 to May 1 10:20: 3
+	// May 1 10:30 to May 1 11:00: 1
+}
+
 // Days of a time zone that is eight hours ahead of UTC: they begin eight hours earlier.
 func ExampleAssigner_Offset() {
 	count(window.Tumbling(24*time.Hour).Offset(-8*time.Hour), at(15, 59), at(16, 0))

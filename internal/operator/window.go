@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/keys"
-	"github.com/weir-stream/weir/internal/statebackend"
 	"github.com/weir-stream/weir/internal/statebackend/heap"
 	"github.com/weir-stream/weir/window"
 )
@@ -19,6 +17,9 @@ import (
 // Windows are those of a windowed step.
 type Windows struct {
 	Assigner window.Assigner
+	// Gap is the gap of sessions where each record chooses it: a func(*T) time.Duration for the records T of the step, or
+	// nil. Assigner is not looked at then.
+	Gap any
 	// Lateness is how long a window is kept after the watermark has passed it; each record that still comes for it fires it
 	// again for its key.
 	Lateness time.Duration
@@ -27,18 +28,35 @@ type Windows struct {
 	Late string
 }
 
-func (w Windows) slicing() (heap.Slicing, error) {
-	s := heap.Slicing{
+// sessions reports whether the windows are sessions.
+func (w Windows) sessions() bool {
+	_, fixed := w.Assigner.Gap()
+	return fixed || w.Gap != nil
+}
+
+// check returns what is wrong with the windows.
+func (w Windows) check() error {
+	gap, fixed := w.Assigner.Gap()
+	switch a := w.Assigner; {
+	case w.Lateness < 0:
+		return fmt.Errorf("allowed lateness %v is negative", w.Lateness)
+	case w.Gap != nil:
+		return nil
+	case fixed && gap <= 0:
+		return fmt.Errorf("session windows with a gap of %v: it must be positive", gap)
+	case fixed && a.Shift() != 0:
+		return errors.New("session windows with an offset: they begin with their records")
+	case !fixed && (a.Size() <= 0 || a.Slide() <= 0):
+		return fmt.Errorf("windows of size %v every %v: both must be positive", a.Size(), a.Slide())
+	}
+	return nil
+}
+
+func (w Windows) slicing() heap.Slicing {
+	return heap.Slicing{
 		Size: int64(w.Assigner.Size()), Slide: int64(w.Assigner.Slide()), Shift: int64(w.Assigner.Shift()),
 		Lateness: int64(w.Lateness),
 	}
-	switch {
-	case s.Size <= 0 || s.Slide <= 0:
-		return s, fmt.Errorf("windows of size %v every %v: both must be positive", w.Assigner.Size(), w.Assigner.Slide())
-	case s.Lateness < 0:
-		return s, fmt.Errorf("allowed lateness %v is negative", w.Lateness)
-	}
-	return s, nil
 }
 
 // WindowContext is the Context of a window of one key that fires.
@@ -57,152 +75,89 @@ func (c *WindowContext[K]) Start() int64 { return c.start }
 // End is the first moment behind the window in Unix nanoseconds.
 func (c *WindowContext[K]) End() int64 { return c.end }
 
-// windowsName is the name of the cells of a windowed step, beside heap.WatermarksName.
-const windowsName = "windows"
-
-// windowKind is what all subtasks of a windowed step share.
-type windowKind[K comparable, T, A any] struct {
-	windows Windows
-	columns heap.ColumnsConfig[A]
-	key     func(*T) K
-	hash    func(*K) uint64
+// accumulators says how the accumulators of windows come together.
+type accumulators[A any] struct {
+	// merge folds from into acc, as if what from has came later.
+	merge func(acc, from *A)
+	// appendOnly says that accumulators are changed by appending to their slices only. They are not folded then.
+	appendOnly bool
 }
 
-// newWindowStep makes a step of windows that hold a cell of A for each key and slice of time. newFirer is called for
-// each subtask.
+// contents are what distinguishes windowed steps of a kind: what becomes of a window that fires.
+type contents[A any] struct {
+	// fire gets the accumulators of the window of a key: those of its slices in order of time, or the fold of them.
+	fire func(accs []*A) error
+	// restored sees each accumulator that was restored; it may be nil.
+	restored func(acc *A)
+}
+
+// newWindowStep makes a step of windows with accumulators of A by key. newContents is called for each subtask, and returns
+// also how a record is added to an accumulator.
 func newWindowStep[K comparable, T, A, U any](
-	windows Windows, columns heap.ColumnsConfig[A], key func(*T) K, newFirer func(*windower[K, T, A, U]) firer[T, A],
+	windows Windows, how accumulators[A], key func(*T) K,
+	newContents func(*windowBase[K, U]) (c contents[A], add func(acc *A, in *T)),
 ) (Step, error) {
-	slicing, err := windows.slicing()
+	if windows.sessions() {
+		return newSessionStep(windows, how, key, newContents)
+	}
+	kind, err := newWindowKind[K](windows, how)
 	if err != nil {
 		return Step{}, err
 	}
-	hash, err := keys.HasherFor[K]()
-	if err != nil {
-		return Step{}, err
-	}
-	columns.Slicing, columns.Config = slicing, emptyConfig(windowsName)
-	empty, err := heap.NewColumns[K](columns)
-	if err != nil {
-		return Step{}, err
-	}
-	seen, err := watermarkSpec()
-	if err != nil {
-		return Step{}, err
-	}
-	kind := &windowKind[K, T, A]{windows, columns, key, hash}
-	return Step{
-		Inputs: 1,
-		States: []statebackend.Spec{{Name: windowsName, Kind: statebackend.Keyed, Schema: empty.Schema()}, seen},
-		New: func() Operator {
-			w := &windower[K, T, A, U]{kind: kind, slicing: slicing}
-			w.window.Context = &w.ctx
-			w.firer = newFirer(w)
-			return w
-		},
-	}, nil
+	return Step{Inputs: 1, States: kind.states, New: func() Operator {
+		w := newWindower[K, A, U](kind)
+		c, add := newContents(&w.windowBase)
+		w.contents = c
+		w.ports = []Port{PortOf[T](&windowInput[K, T, A, U]{control: w, w: w, key: key, add: add, late: windows.Late})}
+		return w
+	}}, nil
 }
 
-// firer is what distinguishes windowed steps: what becomes of a record, and of a window that fires.
-type firer[T, A any] interface {
-	// add puts a record into a cell.
-	add(cell *A, in *T)
-	// fire fires a window for each of its keys; of those that have fired already, enter says so.
-	fire(start, end int64) error
-	// fireKey fires a window again for one key.
-	fireKey(id uint32, start, end int64) error
-	// restored is called when all cells have been restored.
-	restored()
-}
-
-// windower is a windowed step.
-//
-//	record -> slice -+- no window of it has fired: add
-//	                 +- some are open: add, and fire those again that have fired
-//	                 +- all are gone: late output
-//	watermark -> fire windows that end, remove slices that no window needs
-type windower[K comparable, T, A, U any] struct {
+// windowBase is what steps of windows and of sessions share.
+type windowBase[K comparable, U any] struct {
 	base[U]
-	kind    *windowKind[K, T, A]
-	slicing heap.Slicing
-	window  WindowContext[K]
-	firer   firer[T, A]
-	emit    *element.Out[U]
-
-	columns *heap.Columns[K, A]
-	seen    *heap.Watermarks
-	// current is the watermark of the subtask, furthest the latest that a key group saw before the restore. While
-	// current < furthest, the watermark of a key is that of its key group.
-	current, furthest int64
-	// fired is the time up to which windows have fired for all keys.
-	fired int64
-
+	window WindowContext[K]
+	emit   *element.Out[U]
+	ports  []Port
+	time   groupTime
+	hash   func(*K) uint64
 	hashes []uint64
-	keys   []K
-	ids    []uint32
-	cells  [heap.PrefetchGroup]*A
 }
 
-var _ Operator = (*windower[int, int, int, int])(nil)
+// Port is one of the inputs.
+func (w *windowBase[K, U]) Port(input int) Port { return w.ports[input] }
 
-// Port is the one input.
-func (w *windower[K, T, A, U]) Port(int) Port { return PortOf[T](w) }
-
-// Open makes the state, and restores it.
-func (w *windower[K, T, A, U]) Open(ctx context.Context, rt *Runtime) (err error) {
+// Open makes what all have.
+func (w *windowBase[K, U]) Open(ctx context.Context, rt *Runtime) error {
 	if err := w.base.Open(ctx, rt); err != nil {
 		return err
 	}
+	w.window.Context = &w.ctx
 	w.emit = w.emitter()
-	w.current, w.furthest, w.fired = element.MinWatermark, element.MinWatermark, element.MinWatermark
-	columns := w.kind.columns
-	columns.Config = tableConfig(windowsName, rt)
-	if w.columns, err = heap.NewColumns[K](columns); err != nil {
-		return err
-	}
-	if w.seen, err = heap.NewWatermarks(rt.KeyGroups()); err != nil || rt.Restored == nil {
-		return err
-	}
-	return w.restore(rt.Restored)
+	return w.time.open(rt)
 }
 
-func (w *windower[K, T, A, U]) restore(from statebackend.Reader) error {
-	if err := w.seen.Restore(from); err != nil {
-		return err
+// enter prepares the context for a window of a key with hash h, and reports whether the window has not fired before.
+func (w *windowBase[K, U]) enter(key *K, h uint64, start, end int64) (first bool) {
+	w.window.key, w.window.start, w.window.end = *key, start, end
+	w.ctx.at = end - 1
+	w.emit.At(end - 1)
+	if w.time.settled() {
+		return true
 	}
-	if err := w.columns.RestoreAfter(from, w.seen.Seen); err != nil {
-		return err
-	}
-	w.fired = element.MaxWatermark
-	for groups, g := w.rt.KeyGroups(), 0; g < groups.Len(); g++ {
-		seen := w.seen.Seen(groups.First + g)
-		w.furthest, w.fired = max(w.furthest, seen), min(w.fired, seen)
-	}
-	w.firer.restored()
-	return nil
+	seen := w.time.of(h)
+	w.ctx.watermark = max(w.rt.Metrics.Watermark.Load(), seen)
+	return end-1 > seen
 }
 
-// States lists cells and watermarks.
-func (w *windower[K, T, A, U]) States() []statebackend.State {
-	return []statebackend.State{w.columns, w.seen}
-}
-
-// Process handles a batch.
-func (w *windower[K, T, A, U]) Process(b *element.Batch[T]) (err error) {
-	defer guard(&w.rt.Info, &err)
-	w.received(b.Len())
-	hashes, err := hashed(b, w.kind.key, w.kind.hash, w.rt, &w.hashes)
-	if err != nil {
-		return err
+// drop gets rid of a late record.
+func (w *windowBase[K, U]) drop[T any](in *T, t int64, tag string) {
+	if tag == "" {
+		w.rt.Metrics.LateDropped.Add(1)
+		return
 	}
-	if b.Times() == nil {
-		return w.rt.failed(errNoTime)
-	}
-	if err := w.collect(b.Rows(), b.Times(), hashes); err != nil {
-		return err
-	}
-	w.columns.Tend()
-	return w.flush(w.emit)
+	w.ctx.at = t
+	w.ctx.Output(tag, *in)
 }
 
 var (
@@ -210,169 +165,49 @@ var (
 	errTime   = errors.New("an event time so far off that its windows have none")
 )
 
-// collect adds records to their slices. All ids are looked up first, and cells a group at a time, so that the misses of
-// the cache overlap.
-func (w *windower[K, T, A, U]) collect(rows []T, times []int64, hashes []uint64) error {
-	w.lookUp(rows, hashes)
-	ids, times := w.ids[:len(rows)], times[:len(rows)]
-	for i := 0; i < len(rows); {
-		start, end, covered, err := w.slice(times[i])
-		if err != nil {
-			return err
-		}
-		n := 1 // records of the same slice
-		for i+n < len(rows) && times[i+n] >= start && times[i+n] < end {
-			n++
-		}
-		if covered && w.slicing.FirstEnd(start)-1 > max(w.current, w.furthest) {
-			w.addAll(w.columns.Slice(start), rows[i:i+n], ids[i:i+n])
-			i += n
-			continue
-		}
-		for ; n > 0; i, n = i+1, n-1 {
-			if err := w.late(&rows[i], times[i], start, covered, ids[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// groupTime is the event time of the key groups of a subtask: its watermark or, where that is later, what the group has
+// seen before a restore, which may bring groups of different subtasks together.
+type groupTime struct {
+	seen   *heap.Watermarks
+	groups int
+	// current is the watermark of the subtask, furthest the latest that a key group saw before the restore. While
+	// current < furthest, the watermark of a key is that of its key group.
+	current, furthest int64
 }
 
-// slice returns the slice of a time, and whether any window has it.
-func (w *windower[K, T, A, U]) slice(t int64) (start, end int64, covered bool, err error) {
-	switch {
-	case t == element.NoTime:
-		return 0, 0, false, w.rt.failed(errNoTime)
-	case !w.slicing.Contains(t):
-		return 0, 0, false, w.rt.failed(fmt.Errorf("%w: %v", errTime, time.Unix(0, t).UTC()))
-	}
-	start, end, covered = w.slicing.Slice(t)
-	return start, end, covered, nil
+func (g *groupTime) open(rt *Runtime) (err error) {
+	g.groups, g.current, g.furthest = rt.MaxParallelism, element.MinWatermark, element.MinWatermark
+	g.seen, err = heap.NewWatermarks(rt.KeyGroups())
+	return err
 }
 
-// addAll adds records to a slice of which no window has fired.
-func (w *windower[K, T, A, U]) addAll(slice *heap.Slice[A], rows []T, ids []uint32) {
-	for len(rows) > 0 {
-		n := min(len(rows), heap.PrefetchGroup)
-		w.columns.Resolve(slice, ids[:n], &w.cells)
-		for i := range rows[:n] {
-			cell := w.cells[i%heap.PrefetchGroup]
-			if cell == nil {
-				cell = w.columns.Cell(slice, ids[i])
-			}
-			w.firer.add(cell, &rows[i])
-		}
-		rows, ids = rows[n:], ids[n:]
+// restore returns what all key groups have seen.
+func (g *groupTime) restore(rt *Runtime) (least int64, err error) {
+	if err := g.seen.Restore(rt.Restored); err != nil {
+		return 0, err
 	}
+	least = element.MaxWatermark
+	for groups, i := rt.KeyGroups(), 0; i < groups.Len(); i++ {
+		seen := g.seen.Seen(groups.First + i)
+		g.furthest, least = max(g.furthest, seen), min(least, seen)
+	}
+	return least, nil
 }
 
-func (w *windower[K, T, A, U]) lookUp(rows []T, hashes []uint64) {
-	if n := len(rows); cap(w.ids) < n {
-		w.ids, w.keys = make([]uint32, n), make([]K, n)
+// settled reports whether the watermark has passed what all key groups have seen.
+func (g *groupTime) settled() bool { return g.current >= g.furthest }
+
+// of is the watermark of the key group of a hash.
+func (g *groupTime) of(h uint64) int64 {
+	if g.settled() {
+		return g.current
 	}
-	key, keys := w.kind.key, w.keys[:len(rows)]
-	for i := range rows {
-		keys[i] = key(&rows[i])
-	}
-	w.columns.IDs(keys, hashes, w.ids[:len(rows)])
+	group, _ := keys.Group(h, g.groups)
+	return g.seen.Seen(group)
 }
 
-// late handles a record that may be late for some of its windows, or for all.
-func (w *windower[K, T, A, U]) late(in *T, t, start int64, covered bool, id uint32) error {
-	_, h := w.columns.Key(id)
-	watermark := w.watermarkOf(h)
-	last := w.slicing.LastEnd(start)
-	if !covered || w.slicing.Gone(last, watermark) {
-		if w.slicing.Gone(t+1, watermark) {
-			w.drop(in, t)
-		}
-		return nil
-	}
-	w.firer.add(w.columns.Cell(w.columns.Slice(start), id), in)
-	w.columns.Changed(id, start)
-	for end := w.slicing.FirstEnd(start); end <= last && end-1 <= watermark; end += w.slicing.Slide {
-		if w.slicing.Gone(end, watermark) {
-			continue
-		}
-		w.enter(id, end)
-		if err := w.firer.fireKey(id, end-w.slicing.Size, end); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drop gets rid of a late record.
-func (w *windower[K, T, A, U]) drop(in *T, t int64) {
-	if w.kind.windows.Late == "" {
-		w.rt.Metrics.LateDropped.Add(1)
-		return
-	}
-	w.ctx.at = t
-	w.ctx.Output(w.kind.windows.Late, *in)
-}
-
-// watermarkOf is the watermark of the key group of a hash.
-func (w *windower[K, T, A, U]) watermarkOf(h uint64) int64 {
-	if w.current >= w.furthest {
-		return w.current
-	}
-	group, _ := keys.Group(h, w.rt.MaxParallelism)
-	return w.seen.Seen(group)
-}
-
-// enter prepares the context for a window of a key, and reports whether the window has not fired before.
-func (w *windower[K, T, A, U]) enter(id uint32, end int64) (first bool) {
-	key, h := w.columns.Key(id)
-	w.window.key, w.window.start, w.window.end = *key, end-w.slicing.Size, end
-	w.ctx.at = end - 1
-	w.emit.At(end - 1)
-	if w.current >= w.furthest {
-		return true
-	}
-	seen := w.watermarkOf(h)
-	w.ctx.watermark = max(w.rt.Metrics.Watermark.Load(), seen)
-	return end-1 > seen
-}
-
-// Watermark fires the windows that end, in order of time, and passes it on.
-func (w *windower[K, T, A, U]) Watermark(at int64) (err error) {
-	defer guard(&w.rt.Info, &err)
-	w.note(at)
-	if err := w.fire(at); err != nil {
-		return err
-	}
-	w.seen.Advance(at)
-	w.current, w.fired = at, max(w.fired, at)
-	w.note(at)
-	w.columns.Remove(func(start int64) bool { return w.slicing.Gone(w.slicing.LastEnd(start), at) })
-	w.columns.Tend()
-	if err := w.flush(w.emit); err != nil {
-		return err
-	}
-	return w.passWatermark(at)
-}
-
-// fire fires what ends up to the watermark. Time without records is leapt over.
-func (w *windower[K, T, A, U]) fire(at int64) error {
-	if w.fired == math.MaxInt64 {
-		return nil
-	}
-	end := w.slicing.FirstEnd(w.fired + 1)
-	for {
-		first, ok := w.columns.First(w.slicing.Start(end))
-		if !ok {
-			return nil
-		}
-		if first >= end {
-			end = w.slicing.FirstEnd(first)
-		}
-		if end-1 > at {
-			return nil
-		}
-		if err := w.firer.fire(end-w.slicing.Size, end); err != nil {
-			return err
-		}
-		end += w.slicing.Slide
-	}
+// advance tells that the watermark has come to at.
+func (g *groupTime) advance(at int64) {
+	g.seen.Advance(at)
+	g.current = at
 }

@@ -5,7 +5,6 @@ package operator
 import (
 	"github.com/weir-stream/weir/aggregate"
 	"github.com/weir-stream/weir/element"
-	"github.com/weir-stream/weir/internal/statebackend/heap"
 )
 
 // WindowAggregate emits the result of each window of each key when the watermark passes its end, at the last moment of
@@ -13,12 +12,12 @@ import (
 func WindowAggregate[K comparable, T, A, R any](
 	windows Windows, key func(*T) K, f aggregate.Function[T, A, R],
 ) (Step, error) {
-	return newWindowStep(windows, heap.ColumnsConfig[A]{Merge: f.Merge}, key,
-		func(w *windower[K, T, A, R]) firer[T, A] {
-			return &folder[K, T, A, R, R]{w: w, f: f, send: func(r *R) error {
-				w.emit.Emit(*r)
+	return newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
+		func(w *windowBase[K, R]) (contents[A], func(*A, *T)) {
+			return contents[A]{fire: func(accs []*A) error {
+				w.emit.Emit(f.Result(accs[0]))
 				return nil
-			}}
+			}}, f.Add
 		})
 }
 
@@ -28,15 +27,17 @@ func WindowAggregateProcess[K comparable, T, A, R, U, C any](
 	windows Windows, key func(*T) K, f aggregate.Function[T, A, R],
 	bind func(*WindowContext[K]) *C, process func(ctx *C, in *R, out *element.Out[U]) error,
 ) (Step, error) {
-	return newWindowStep(windows, heap.ColumnsConfig[A]{Merge: f.Merge}, key,
-		func(w *windower[K, T, A, U]) firer[T, A] {
-			c := bind(&w.window)
-			return &folder[K, T, A, R, U]{w: w, f: f, send: func(r *R) error {
-				if err := process(c, r, w.emit); err != nil {
+	return newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
+		func(w *windowBase[K, U]) (contents[A], func(*A, *T)) {
+			// result has a place of its own, so that a pointer to it costs no allocation.
+			c, result := bind(&w.window), new(R)
+			return contents[A]{fire: func(accs []*A) error {
+				*result = f.Result(accs[0])
+				if err := process(c, result, w.emit); err != nil {
 					return w.rt.failed(err)
 				}
 				return nil
-			}}
+			}}, f.Add
 		})
 }
 
@@ -80,31 +81,3 @@ func reduction[T any](f func(acc, in *T)) aggregate.Function[T, Reduced[T], T] {
 		func(acc *Reduced[T]) T { return acc.Value },
 	)
 }
-
-// folder fires the folds of windows.
-type folder[K comparable, T, A, R, U any] struct {
-	w    *windower[K, T, A, U]
-	f    aggregate.Function[T, A, R]
-	send func(*R) error
-	// result has a place of its own, so that a pointer to it costs no allocation.
-	result R
-}
-
-func (f *folder[K, T, A, R, U]) add(cell *A, in *T) { f.f.Add(cell, in) }
-
-func (f *folder[K, T, A, R, U]) fire(start, end int64) error {
-	return f.w.columns.Fold(start, end, func(id uint32, acc *A) error {
-		if !f.w.enter(id, end) {
-			return nil
-		}
-		f.result = f.f.Result(acc)
-		return f.send(&f.result)
-	})
-}
-
-func (f *folder[K, T, A, R, U]) fireKey(id uint32, start, end int64) error {
-	f.result = f.f.Result(f.w.columns.FoldKey(id, start, end))
-	return f.send(&f.result)
-}
-
-func (f *folder[K, T, A, R, U]) restored() {}

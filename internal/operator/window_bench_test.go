@@ -188,3 +188,158 @@ func (l *windowLoop) emit(s *stats) {
 		l.out.Emit(s.mean())
 	}
 }
+
+// BenchmarkSession is a second of event time an operation: each of benchKeys keys comes some ten times a second, and is
+// silent for half a second now and then, so that a session has about a hundred records. The watermark comes every 10 ms,
+// 100 ms behind. The loop has one session a key, in a table made by hand, and a list of keys by the time at which they
+// are looked at; it knows no time out of order. The naive variant is what one writes with timers: one for each record.
+func BenchmarkSession(b *testing.B) {
+	const gap = 400 * time.Millisecond
+	batches := clicks(b, benchKeys, benchSecondBatches)
+	b.Run("engine", func(b *testing.B) {
+		step, err := operator.WindowAggregate(operator.Windows{Assigner: window.Session(gap)}, user,
+			aggregate.Of((*stats).add, (*stats).merge, (*stats).mean))
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := chain[click](b, operator.PortOf[float64](&drop[float64]{}), step)
+		benchmarkSessions(b, batches, in.Process, in.Watermark)
+	})
+	b.Run("loop", func(b *testing.B) {
+		out := element.NewOut(1024, func(*element.Batch[float64]) error { return nil })
+		l := &sessionLoop{
+			windowLoop: windowLoop{index: make([]uint64, 1<<18+64), out: out, add: (*stats).add},
+			gap:        int64(gap), due: map[int64][]uint32{},
+		}
+		benchmarkSessions(b, batches, l.process, l.watermark)
+	})
+	b.Run("timers", func(b *testing.B) {
+		type row struct {
+			Last int64
+			Acc  stats
+		}
+		step, err := operator.KeyedProcess(user, func(c *operator.KeyedContext[int64]) *operator.KeyedContext[int64] { return c },
+			func() operator.KeyedFuncs[row, click, float64, operator.KeyedContext[int64]] {
+				return operator.KeyedFuncs[row, click, float64, operator.KeyedContext[int64]]{
+					Process: func(st *row, c *operator.KeyedContext[int64], in *click, _ *element.Out[float64]) error {
+						st.Last = max(st.Last, c.Time())
+						st.Acc.add(in)
+						c.EventTimer(time.Unix(0, c.Time()+int64(gap)))
+						return nil
+					},
+					OnTimer: func(st *row, c *operator.KeyedContext[int64], at operator.Timer, out *element.Out[float64]) error {
+						if at.At.UnixNano() == st.Last+int64(gap) {
+							out.Emit(st.Acc.mean())
+							c.Delete()
+						}
+						return nil
+					},
+				}
+			})
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := chain[click](b, operator.PortOf[float64](&drop[float64]{}), step)
+		benchmarkSessions(b, batches, in.Process, in.Watermark)
+	})
+}
+
+func benchmarkSessions(
+	b *testing.B, batches []*element.Batch[click],
+	process func(*element.Batch[click]) error, watermark func(int64) error,
+) {
+	now := int64(0)
+	run := func() {
+		for i, batch := range batches {
+			times := batch.Times()
+			for j := range times {
+				times[j] = now
+			}
+			if i%128 == 127 {
+				now += int64(50 * time.Millisecond) // all are silent for a while, those that come rarely for too long
+			}
+			now += int64(900 * time.Microsecond)
+			batch.Hold()
+			if err := process(batch); err != nil {
+				b.Fatal(err)
+			}
+			batch.Release()
+			if i%10 == 0 {
+				if err := watermark(now - int64(100*time.Millisecond)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	for range 3 {
+		run()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batches)*1024), "ns/rec")
+}
+
+// sessionLoop is what a careful programmer would write for sessions of time in order.
+type sessionLoop struct {
+	windowLoop
+	gap      int64
+	sessions []loopSession
+	due      map[int64][]uint32 // by millisecond
+	looked   int64
+}
+
+type loopSession struct {
+	last  int64
+	armed bool
+	acc   stats
+}
+
+func (l *sessionLoop) process(b *element.Batch[click]) error {
+	rows, times, hashes := b.Rows(), b.Times(), b.Hashes()
+	add := l.add
+	for i := range rows {
+		id := l.id(hashes[i], user(&rows[i]))
+		if int(id) == len(l.sessions) {
+			l.sessions = append(l.sessions, loopSession{})
+		}
+		s := &l.sessions[id]
+		if s.armed && times[i] > s.last+l.gap {
+			l.fire(s)
+		}
+		if !s.armed {
+			s.armed = true
+			at := (times[i] + l.gap) / 1e6
+			l.due[at] = append(l.due[at], id)
+		}
+		s.last = times[i]
+		add(&s.acc, &rows[i])
+	}
+	return nil
+}
+
+func (l *sessionLoop) watermark(at int64) error {
+	for ; l.looked < at/1e6; l.looked++ {
+		for _, id := range l.due[l.looked] {
+			s := &l.sessions[id]
+			if s.acc.Count > 0 && s.last+l.gap <= at {
+				l.fire(s)
+			}
+			if s.acc.Count == 0 {
+				s.armed = false
+				continue
+			}
+			next := max((s.last+l.gap)/1e6, l.looked+1)
+			l.due[next] = append(l.due[next], id)
+		}
+		delete(l.due, l.looked)
+	}
+	return l.out.Flush()
+}
+
+func (l *sessionLoop) fire(s *loopSession) {
+	l.out.At(s.last + l.gap - 1)
+	l.emit(&s.acc)
+	s.acc = stats{}
+}

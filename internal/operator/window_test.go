@@ -242,15 +242,7 @@ var windowSteps = []struct {
 				out.Emit(c.pane(fmt.Sprint(in.Key, in.Value)))
 				return nil
 			})
-	}, func(window.Assigner) func([]timed) string {
-		return func(records []timed) string {
-			sum := 0
-			for _, r := range records {
-				sum += r.Value
-			}
-			return fmt.Sprint(records[0].Key, sum)
-		}
-	}},
+	}, func(window.Assigner) func([]timed) string { return sumText }},
 	{"process", func(w operator.Windows) (operator.Step, error) {
 		return operator.WindowProcess(w, (*reading).key, bindPane,
 			func(c *paneContext, in iter.Seq[*reading], out *element.Out[pane]) error {
@@ -306,7 +298,21 @@ func randomWindows(random *rand.Rand) operator.Windows {
 // randomReadings makes a feed whose records are out of order, late and far apart, and what must come of it.
 func randomReadings(random *rand.Rand, want *windowsWant) (*operatortest.Feed[reading], []operatortest.Want) {
 	feed := operatortest.NewFeed[reading]()
-	now, idle := int64(-20), false
+	feedReadings(random, feed, want)
+	return feed, []operatortest.Want{
+		operatortest.Expect(want.panes...).At(want.times...).InOrder((*pane).key),
+		operatortest.ExpectSide(lateTag, want.late...).At(want.lateTimes...),
+	}
+}
+
+// reference is a windowed step by the book.
+type reference interface {
+	record(at int64, r reading)
+	advance(to int64)
+}
+
+func feedReadings(random *rand.Rand, feed *operatortest.Feed[reading], want reference) {
+	now, idle, watermark := int64(-20), false, int64(element.MinWatermark)
 	for i := range 45 {
 		switch n := random.IntN(12); {
 		case n < 8:
@@ -316,7 +322,8 @@ func randomReadings(random *rand.Rand, want *windowsWant) (*operatortest.Feed[re
 			want.record(at, r)
 		case n < 10 && !idle:
 			at := now - int64(random.IntN(4))
-			if at > want.watermark {
+			if at > watermark {
+				watermark = at
 				feed.Watermark(at)
 				want.advance(at)
 			}
@@ -337,10 +344,6 @@ func randomReadings(random *rand.Rand, want *windowsWant) (*operatortest.Feed[re
 	}
 	feed.End()
 	want.advance(element.MaxWatermark)
-	return feed, []operatortest.Want{
-		operatortest.Expect(want.panes...).At(want.times...).InOrder((*pane).key),
-		operatortest.ExpectSide(lateTag, want.late...).At(want.lateTimes...),
-	}
 }
 
 // TestWindowsOfGroupsWithOtherWatermarks brings together key groups whose subtasks stood at other watermarks: a window

@@ -152,6 +152,20 @@ func (f *Feed[T]) End() *Feed[T] { return f.Watermark(element.MaxWatermark).Stop
 // Stop ends the input without the end of time.
 func (f *Feed[T]) Stop() *Feed[T] { return f.control(end, 0) }
 
+// Each calls onRow for the records of the feed and onWatermark for its watermarks, in order: for tests that drive a step
+// by hand.
+func (f *Feed[T]) Each(onRow func(at int64, r *T), onWatermark func(at int64)) {
+	for _, e := range f.all {
+		switch e.kind {
+		case row:
+			onRow(f.times[e.row], &f.rows[e.row])
+		case watermark:
+			onWatermark(e.at)
+		case idle, active, clock, end:
+		}
+	}
+}
+
 func (f *Feed[T]) events() []event { return f.all }
 
 func (f *Feed[T]) owner(i, groups, parallelism int) int {

@@ -23,7 +23,7 @@
 //
 // Timers are a table of their own whose rows have no state, with heaps derived from it; Watermarks keeps what each key
 // group has seen of event time. Columns are the state of windows: a column of accumulators for each slice of time, with
-// snapshots by the page; docs/design/windows.md tells of them.
+// snapshots by the page; Sessions are a table of those that are open. docs/design/windows.md tells of both.
 //
 // Non-obvious:
 //   - What a scan has passed is told by the home of a row (its tag), never by the slot where it lies: deletes move rows

@@ -31,3 +31,19 @@ func (t *Table[K, S]) Prefetch(hashes []uint64) {
 	}
 	prefetch(&at, len(hashes))
 }
+
+// prefetchWhole is Prefetch for slots of more than one line, of which Prefetch asks for the first.
+func (t *Table[K, S]) prefetchWhole(hashes []uint64) {
+	t.Prefetch(hashes)
+	if size := slotBytes[K, S](); !canPrefetch || t.slotBytes < prefetchBytesMin || size <= lineBytes {
+		return
+	}
+	hashes = hashes[:min(len(hashes), PrefetchGroup)]
+	var at [PrefetchGroup]unsafe.Pointer
+	for i, h := range hashes {
+		group, rest := bits.Mul64(h, t.groups)
+		home := unsafe.Pointer(t.entrances[group-t.first].at(rest * t.mix & tagMask))
+		at[i&(PrefetchGroup-1)] = unsafe.Add(home, lineBytes)
+	}
+	prefetch(&at, len(hashes))
+}

@@ -45,7 +45,7 @@ type none struct{}
 // a heap but not in the set is skipped when its time comes.
 type Timers[K comparable] struct {
 	set   *Table[timerKey[K], none]
-	heaps [domains][]Timer[K]
+	heaps [domains]Queue[K]
 	live  [domains]int
 }
 
@@ -90,7 +90,7 @@ func (t *Timers[K]) Register(d Domain, at int64, h uint64, k *K) bool {
 	}
 	t.set.put(h, salt, &key)
 	t.live[d]++
-	t.push(d, Timer[K]{at, h, *k})
+	t.heaps[d].Push(Timer[K]{at, h, *k})
 	return true
 }
 
@@ -115,7 +115,7 @@ const staleMin = 1024
 // registered meanwhile is among those that follow.
 func (t *Timers[K]) Pop(d Domain, until int64) (timer Timer[K], ok bool) {
 	for len(t.heaps[d]) > 0 && t.heaps[d][0].Time <= until {
-		timer = t.popHeap(d)
+		timer = t.heaps[d].Pop()
 		key := timerKey[K]{Time: timer.Time, Processing: d == ProcessingTime, Key: timer.Key}
 		if t.set.remove(timer.Hash, key.salt(), &key) {
 			t.live[d]--
@@ -133,63 +133,13 @@ func (t *Timers[K]) Next(d Domain) (at int64, ok bool) {
 		if _, _, ok := t.set.find(first.Hash, key.salt(), &key); ok {
 			return first.Time, true
 		}
-		t.popHeap(d)
+		t.heaps[d].Pop()
 	}
 	return 0, false
 }
 
 // Len is the number of timers of a domain.
 func (t *Timers[K]) Len(d Domain) int { return t.live[d] }
-
-func (t *Timers[K]) push(d Domain, x Timer[K]) {
-	h := append(t.heaps[d], x)
-	i := len(h) - 1
-	for i > 0 {
-		up := (i - 1) / 2
-		if !x.before(&h[up]) {
-			break
-		}
-		h[i] = h[up]
-		i = up
-	}
-	h[i] = x
-	t.heaps[d] = h
-}
-
-func (t *Timers[K]) popHeap(d Domain) Timer[K] {
-	h := t.heaps[d]
-	first, last := h[0], h[len(h)-1]
-	h[len(h)-1] = Timer[K]{}
-	h = h[:len(h)-1]
-	t.heaps[d] = h
-	if len(h) > 0 {
-		sift(h, 0, last)
-	}
-	return first
-}
-
-// sift puts x where place i and those below it are free for it.
-func sift[K comparable](h []Timer[K], i int, x Timer[K]) {
-	for {
-		down := 2*i + 1
-		if down >= len(h) {
-			break
-		}
-		if down+1 < len(h) && h[down+1].before(&h[down]) {
-			down++
-		}
-		if !h[down].before(&x) {
-			break
-		}
-		h[i] = h[down]
-		i = down
-	}
-	h[i] = x
-}
-
-func (x *Timer[K]) before(y *Timer[K]) bool {
-	return x.Time < y.Time || x.Time == y.Time && x.Hash < y.Hash
-}
 
 // rebuild makes the heaps of what is in the set.
 func (t *Timers[K]) rebuild() {
@@ -204,10 +154,7 @@ func (t *Timers[K]) rebuild() {
 		t.live[d]++
 	}
 	for d := range domains {
-		h := t.heaps[d]
-		for i := len(h)/2 - 1; i >= 0; i-- {
-			sift(h, i, h[i])
-		}
+		t.heaps[d].heapify()
 	}
 }
 
