@@ -118,6 +118,42 @@ func (e *metadataEncoder) metadata(m *Metadata) {
 		e.element(9, s)
 	}
 	e.b = append(e.b, operators.b...)
+	if h := m.History; h != nil {
+		e.message(11, func(w *encoder) { w.history(h) })
+	}
+}
+
+func (e *encoder) history(h *History) {
+	e.uint(1, uint64(h.Total))
+	e.uint(2, uint64(h.Completed))
+	e.uint(3, uint64(h.Restored))
+	e.uint(4, uint64(h.Restarts))
+	packed(e, 5, h.Attempts)
+	if !h.Acknowledged.IsZero() {
+		e.fixed64(6, uint64(h.Acknowledged.UnixNano()))
+	}
+}
+
+func decodeHistory(b []byte) (*History, error) {
+	h := &History{}
+	err := eachField(b, func(f field) (err error) {
+		switch f.n {
+		case 1:
+			h.Total = int64(f.num)
+		case 2:
+			h.Completed = int64(f.num)
+		case 3:
+			h.Restored = int64(f.num)
+		case 4:
+			h.Restarts = int64(f.num)
+		case 5:
+			h.Attempts, err = unpack[int64](f.data)
+		case 6:
+			h.Acknowledged = time.Unix(0, int64(f.num)).UTC()
+		}
+		return err
+	})
+	return h, err
 }
 
 func (e *metadataEncoder) operator(w *encoder, o *Operator) {
@@ -215,6 +251,8 @@ func (d *metadataDecoder) metadata(body []byte) (*Metadata, error) {
 			var o Operator
 			o, err = d.operator(f.data)
 			m.Operators = append(m.Operators, o)
+		case 11:
+			m.History, err = decodeHistory(f.data)
 		}
 		return err
 	})

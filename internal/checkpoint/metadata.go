@@ -61,6 +61,22 @@ type Metadata struct {
 	Fingerprint uint64
 	// Operators are in the order of the graph, each id once.
 	Operators []Operator
+	// History is nil in checkpoints of versions that wrote none.
+	History *History
+}
+
+// History is what the job had been through when the checkpoint was taken, under all its JobMasters. It is for people: nothing
+// is decided by it.
+type History struct {
+	// Total counts the checkpoints that were triggered, Completed those that completed, this one included, and Restored the
+	// restores from one.
+	Total, Completed, Restored int64
+	// Restarts counts the restarts after failures. Attempts has, for each vertex of the job graph, the highest number of an
+	// attempt of its subtasks, from 0.
+	Restarts int64
+	Attempts []int64
+	// Acknowledged is when the last task acknowledged the checkpoint.
+	Acknowledged time.Time
 }
 
 // Operator is the state of an operator.

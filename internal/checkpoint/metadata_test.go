@@ -53,6 +53,16 @@ func sample() *Metadata {
 	}
 }
 
+// withHistory is the sample as later versions write it.
+func withHistory() *Metadata {
+	m := sample()
+	m.History = &History{
+		Total: 20, Completed: 15, Restored: 2, Restarts: 3, Attempts: []int64{3, 0},
+		Acknowledged: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
+	}
+	return m
+}
+
 func TestMetadataRoundTrip(t *testing.T) {
 	want := sample()
 	b, err := want.Encode()
@@ -79,8 +89,15 @@ func TestMetadataRoundTrip(t *testing.T) {
 
 // TestGolden holds the format: what version 1 wrote must be read for ever.
 func TestGolden(t *testing.T) {
-	const file = "testdata/metadata-v1.bin"
-	want := sample()
+	for file, want := range map[string]*Metadata{
+		"testdata/metadata-v1.bin": sample(), "testdata/metadata-v1-history.bin": withHistory(),
+	} {
+		t.Run(file, func(t *testing.T) { golden(t, file, want) })
+	}
+}
+
+func golden(t *testing.T, file string, want *Metadata) {
+	t.Helper()
 	b, err := want.Encode()
 	if err != nil {
 		t.Fatal(err)

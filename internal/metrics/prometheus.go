@@ -133,8 +133,7 @@ func OfNames(m map[string]float64) []Value {
 	return values
 }
 
-// Groups returns the groups of a job: the job, its tasks and their operators. host is that of the JobManager. An attempt with
-// a negative number is one whose number is not known.
+// Groups returns the groups of a job: the job, its tasks and their operators. host is that of the JobManager.
 func Groups(d *weirpb.JobDetail, rates map[int64]TaskRates, host string, now time.Time) []Group {
 	groups := []Group{{
 		Scope:  "jobmanager_job",
@@ -150,9 +149,7 @@ func Groups(d *weirpb.JobDetail, rates map[int64]TaskRates, host string, now tim
 			labels := Labels{
 				"host", a.Host, "tm_id", a.TaskManager, "job_id", d.JobId, "job_name", d.Name, "task_id", v.Id,
 				"task_name", v.Name, "task_attempt_id", strconv.FormatInt(a.Id, 10), "subtask_index", strconv.Itoa(int(s.Index)),
-			}
-			if a.Number >= 0 {
-				labels = append(labels, "task_attempt_num", strconv.Itoa(int(a.Number)))
+				"task_attempt_num", strconv.Itoa(int(a.Number)),
 			}
 			r := rates[a.Id]
 			groups = append(groups, Group{Scope: "taskmanager_job_task", Labels: labels, Values: OfTask(a.Metrics, r)})

@@ -252,17 +252,32 @@ func (c *cluster) failures(id string) string {
 }
 
 // attempts are the ids of the present attempts of all subtasks of a job.
-func (c *cluster) attempts(id string) map[string]int64 {
+func (c *cluster) attempts(id string) map[string]attempt {
 	c.t.Helper()
-	var all map[string]int64
+	var all map[string]attempt
 	eventually(c.t, "the attempts of job "+id+" are known", func() bool {
-		all = map[string]int64{}
+		all = map[string]attempt{}
 		return c.api(func(ctx context.Context, k *restclient.Client) error { return attempts(ctx, k, id, all) }) == nil
 	}, nil)
 	return all
 }
 
-func attempts(ctx context.Context, k *restclient.Client, id string, all map[string]int64) error {
+// completed is how many checkpoints of a job have completed.
+func (c *cluster) completed(id string) int64 {
+	c.t.Helper()
+	var answer struct{ Counts struct{ Completed int64 } }
+	eventually(c.t, "the checkpoints of job "+id+" are counted", func() bool {
+		return c.api(func(ctx context.Context, k *restclient.Client) error {
+			return k.Get(ctx, "/jobs/"+id+"/checkpoints", &answer)
+		}) == nil
+	}, nil)
+	return answer.Counts.Completed
+}
+
+// attempt is what the API tells of one.
+type attempt struct{ ID, Number, Start int64 }
+
+func attempts(ctx context.Context, k *restclient.Client, id string, all map[string]attempt) error {
 	var job struct {
 		Vertices []struct {
 			ID string `json:"id"`
@@ -277,13 +292,15 @@ func attempts(ctx context.Context, k *restclient.Client, id string, all map[stri
 			Subtasks []struct {
 				Subtask int   `json:"subtask"`
 				ID      int64 `json:"attempt-id"`
+				Number  int64 `json:"attempt"`
+				Start   int64 `json:"start-time"`
 			} `json:"subtasks"`
 		}
 		if err := k.Get(ctx, "/jobs/"+id+"/vertices/"+v.ID, &vertex); err != nil {
 			return err
 		}
 		for _, s := range vertex.Subtasks {
-			all[fmt.Sprintf("%s (%d)", vertex.Name, s.Subtask)] = s.ID
+			all[fmt.Sprintf("%s (%d)", vertex.Name, s.Subtask)] = attempt{s.ID, s.Number, s.Start}
 		}
 	}
 	return nil

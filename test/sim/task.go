@@ -119,7 +119,8 @@ func (t *taskManager) start(a executorcore.Start) {
 		t.s.noteWhole()
 		t.s.w.trace("%s: attempt %x of %s runs with %v", t.id, k.attempt, k.vertex.Name, k.state)
 		k.report(func() {
-			t.executor.Changed(k.attempt, weirpb.TaskState_TASK_STATE_RUNNING, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
+			t.executor.Changed(k.attempt, weirpb.TaskState_TASK_STATE_RUNNING, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED,
+				t.s.w.now)
 		})
 		k.plan()
 	})
@@ -380,7 +381,7 @@ func (k *task) end(state weirpb.TaskState, text string) {
 	tm := k.tm
 	k.s.w.trace("%s: attempt %x of %s ends as %v", tm.id, k.attempt, k.vertex.Name, state)
 	finished := state == weirpb.TaskState_TASK_STATE_FINISHED
-	k.report(func() { tm.executor.Changed(k.attempt, state, text, kind) })
+	k.report(func() { tm.executor.Changed(k.attempt, state, text, kind, k.s.w.now) })
 	delete(tm.tasks, k.attempt)
 	if finished {
 		k.dead, k.finished = true, true

@@ -23,6 +23,8 @@ type Config struct {
 	IDs IDsReserved
 	// Retained are the complete checkpoints that the store holds, oldest first.
 	Retained []Retained
+	// Past is the metadata of the newest of them that can be read, for the statistics; nil if there is none.
+	Past *checkpoint.Metadata
 }
 
 // Delays between attempts: of requests to the store and of commits, doubled up to the limit; and of a final checkpoint
@@ -73,6 +75,7 @@ func New(c Config) *Coordinator {
 	co.ids = ids{next: c.IDs.First, left: c.IDs.Count, first: c.IDs.First}
 	co.files = newFiles(c.Retained)
 	co.files.below = c.IDs.First
+	co.stats.inherit(c.Past)
 	if n := len(c.Retained); n > 0 {
 		co.latest = c.Retained[n-1].ID
 	}

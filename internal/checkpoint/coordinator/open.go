@@ -271,6 +271,7 @@ func (c *Coordinator) store(now time.Time) {
 			return
 		}
 		o.phase = writing
+		o.metadata.History = c.stats.history(o)
 		c.do(WriteMetadata{ID: o.id, Metadata: o.metadata, Location: o.location})
 		i = slices.Index(c.open, o)
 	}

@@ -22,7 +22,8 @@ const (
 	Failed
 )
 
-// Stats are the figures of all checkpoints of this JobMaster.
+// Stats are the figures of checkpoints. Counts go on where those of earlier JobMasters ended, as far as the newest complete
+// checkpoint tells; the rest is of this JobMaster, but for that checkpoint itself.
 type Stats struct {
 	Counts Counts
 	// History has the newest, newest first.
@@ -78,6 +79,32 @@ type RestoreStats struct {
 	Savepoint bool
 	Path      string
 	At        time.Time
+}
+
+// inherit takes what the newest complete checkpoint of earlier JobMasters tells. Those that it knows to have been triggered
+// and that did not complete have failed: what was under way was aborted when the run was taken over.
+func (s *Stats) inherit(past *checkpoint.Metadata) {
+	if past == nil {
+		return
+	}
+	x := &CheckpointStats{ID: past.ID, Kind: past.Kind, Status: Completed, Trigger: past.Trigger}
+	past.Handles(func(_ *checkpoint.Operator, _ int, h *checkpoint.StateHandle) {
+		x.StateBytes += h.Bytes()
+		x.AddedBytes += h.Added(past.ID)
+	})
+	s.History, s.LatestCompleted = []*CheckpointStats{x}, x
+	s.Counts = Counts{Total: 1, Completed: 1}
+	if h := past.History; h != nil {
+		x.LatestAck, x.End = h.Acknowledged, h.Acknowledged
+		s.Counts = Counts{Total: h.Total, Completed: h.Completed, Failed: h.Total - h.Completed, Restored: h.Restored}
+	}
+}
+
+// history is what the metadata of a checkpoint tell the next JobMaster, should it complete.
+func (s *Stats) history(o *open) *checkpoint.History {
+	return &checkpoint.History{
+		Total: s.Counts.Total, Completed: s.Counts.Completed + 1, Restored: s.Counts.Restored, Acknowledged: o.stats.LatestAck.UTC(),
+	}
 }
 
 // Stats returns the figures. They don't change any more.

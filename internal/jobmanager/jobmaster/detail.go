@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/weir-stream/weir/internal/graph"
@@ -159,7 +160,7 @@ func aggregate(count [core.Failed + 1]int, subtasks int) core.ExecutionState {
 func attemptOf(a *core.AttemptDetails) *weirpb.AttemptDetail {
 	w := &weirpb.AttemptDetail{
 		Number: int32(a.Number), Id: a.Attempt, State: a.State.String(), Timestamps: map[string]int64{},
-		TaskManager: a.TaskManager, Host: hostOf(a.Endpoint), Endpoint: a.Endpoint, Metrics: a.Metrics,
+		TaskManager: a.TaskManager, Host: hostOf(a.Endpoint), Endpoint: endpointOf(a.Endpoint), Metrics: a.Metrics,
 	}
 	for s, t := range a.Entered {
 		if !t.IsZero() {
@@ -172,10 +173,22 @@ func attemptOf(a *core.AttemptDetails) *weirpb.AttemptDetail {
 	return w
 }
 
-// hostOf is the host of an address, empty where that names none, as the path of a socket does.
-func hostOf(endpoint string) string {
-	host, _, err := net.SplitHostPort(endpoint)
-	if err != nil {
+// endpointOf is how people know the exchange of an executor: host and port of its address, or the address where it has none.
+func endpointOf(address string) string {
+	if _, tcp, both := strings.CutLast(address, tcpPart); both { // it names a socket and a port
+		return tcp
+	}
+	return strings.TrimPrefix(address, "tcp:")
+}
+
+// tcpPart stands before host and port in addresses that name a socket, too.
+const tcpPart = ",tcp="
+
+// hostOf is the host of an address, empty where that names none, as the path of a socket and an environment within the process
+// do.
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(endpointOf(address))
+	if err != nil || host == "unix" || host == "local" {
 		return ""
 	}
 	return host
@@ -187,7 +200,7 @@ func failureOf(f *core.Failure) *weirpb.FailureDetail {
 	}
 	return &weirpb.FailureDetail{
 		At: millis(f.At), Task: f.Task, Vertex: f.Vertex, Subtask: int32(f.Subtask), Attempt: int32(f.Attempt),
-		TaskManager: f.TaskManager, Endpoint: f.Endpoint, Text: f.Text, Kind: f.Kind,
+		TaskManager: f.TaskManager, Endpoint: endpointOf(f.Endpoint), Text: f.Text, Kind: f.Kind,
 	}
 }
 

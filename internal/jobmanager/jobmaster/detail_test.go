@@ -91,3 +91,16 @@ func TestAggregate(t *testing.T) {
 		t.Errorf("one finished, one created: %v", got)
 	}
 }
+
+func TestEndpointOf(t *testing.T) {
+	for address, want := range map[string][2]string{
+		"weir1:0f3a,unix=/run/a,tcp=b/x.sock,tcp=10.0.0.7:4001": {"10.0.0.7:4001", "10.0.0.7"},
+		"tcp:[::1]:4001": {"[::1]:4001", "::1"},
+		"unix:/run/x":    {"unix:/run/x", ""},
+		"":               {"", ""},
+	} {
+		if endpoint, host := endpointOf(address), hostOf(address); endpoint != want[0] || host != want[1] {
+			t.Errorf("%q: endpoint %q on host %q, want %q", address, endpoint, host, want)
+		}
+	}
+}

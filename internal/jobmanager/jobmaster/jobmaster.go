@@ -97,7 +97,7 @@ func Name(jobID string, epoch int64) string { return fmt.Sprintf("jobmaster/%s/%
 func Start(ctx context.Context, c Config) (*JobMaster, error) {
 	job := c.Leader.Info().JobID
 	name := Name(job, c.Leader.Epoch())
-	retained, err := retainedIn(ctx, c)
+	retained, past, err := retainedIn(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 			CheckpointDir: c.Leader.Location(), Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
 			SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, ReconcileTimeout: c.ReconcileTimeout,
 			IDs:      coordinator.IDsReserved{First: c.Takeover.IDs.First, Count: c.Takeover.IDs.Count},
-			Retained: retained, Newest: newest(c.Takeover.Complete),
+			Retained: retained, Newest: newest(c.Takeover.Complete), Past: past,
 		}, time.Now()),
 		enumerators: map[int]*enumerator{}, committers: newCommitters(c.Graph), done: make(chan struct{}),
 		waiting: map[int64]chan coordinator.Reply{},
@@ -123,22 +123,21 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 	return j, nil
 }
 
-// retainedIn reads which files the complete checkpoints of the run refer to. One that can't be read holds on to nothing
-// that could be removed: its files are swept only when its marker is gone.
-func retainedIn(ctx context.Context, c Config) ([]coordinator.Retained, error) {
-	var all []coordinator.Retained
+// retainedIn reads which files the complete checkpoints of the run refer to, and returns the metadata of the newest. One that
+// can't be read holds on to nothing that could be removed: its files are swept only when its marker is gone.
+func retainedIn(ctx context.Context, c Config) (all []coordinator.Retained, past *checkpoint.Metadata, err error) {
 	for _, id := range c.Takeover.Complete {
 		md, err := c.Leader.Metadata(ctx, id)
 		switch {
 		case err == nil:
-			all = append(all, coordinator.Retained{ID: id, Files: md.Files()})
+			all, past = append(all, coordinator.Retained{ID: id, Files: md.Files()}), md
 		case ctx.Err() != nil:
-			return nil, err
+			return nil, nil, err
 		default:
 			c.Logger.ErrorContext(ctx, "checkpoint can't be read", "error", err)
 		}
 	}
-	return all, nil
+	return all, past, nil
 }
 
 // newest is the last of the complete checkpoints, zero if there is none.

@@ -1469,7 +1469,11 @@ type TaskDescriptor struct {
 	ReaderNumber int64 `protobuf:"varint,8,opt,name=reader_number,json=readerNumber,proto3" json:"reader_number,omitempty"`
 	// deployment numbers the deployments of regions: the tasks of a region that were deployed together have it in common,
 	// so that a later JobMaster knows which belong together.
-	Deployment    int64 `protobuf:"varint,9,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	Deployment int64 `protobuf:"varint,9,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	// number counts the attempts of the subtask from 0, over all JobMasters; entered are the states that it was in before it was
+	// deployed. The executor hands both back to a JobMaster that takes over.
+	Number        int32        `protobuf:"varint,10,opt,name=number,proto3" json:"number,omitempty"`
+	Entered       []*StateTime `protobuf:"bytes,11,rep,name=entered,proto3" json:"entered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1560,6 +1564,73 @@ func (x *TaskDescriptor) GetDeployment() int64 {
 	return 0
 }
 
+func (x *TaskDescriptor) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *TaskDescriptor) GetEntered() []*StateTime {
+	if x != nil {
+		return x.Entered
+	}
+	return nil
+}
+
+// StateTime is when an attempt entered a state.
+type StateTime struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         TaskState              `protobuf:"varint,1,opt,name=state,proto3,enum=weir.rpc.TaskState" json:"state,omitempty"`
+	UnixMillis    int64                  `protobuf:"varint,2,opt,name=unix_millis,json=unixMillis,proto3" json:"unix_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateTime) Reset() {
+	*x = StateTime{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateTime) ProtoMessage() {}
+
+func (x *StateTime) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateTime.ProtoReflect.Descriptor instead.
+func (*StateTime) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *StateTime) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *StateTime) GetUnixMillis() int64 {
+	if x != nil {
+		return x.UnixMillis
+	}
+	return 0
+}
+
 type CancelTasks struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempts      []int64                `protobuf:"varint,1,rep,packed,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1569,7 +1640,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1652,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1665,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelTasks) GetAttempts() []int64 {
@@ -1615,7 +1686,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1698,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1711,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TaskStateChanged) GetStatus() *TaskStatus {
@@ -1673,15 +1744,18 @@ type TaskStatus struct {
 	Acknowledged []int64 `protobuf:"varint,15,rep,packed,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	// drained tells that the end of time was asked for, for a stop with savepoint: nothing can follow.
 	Drained bool `protobuf:"varint,16,opt,name=drained,proto3" json:"drained,omitempty"`
-	// reader is set while a JobMaster reconciles.
-	Reader        *ReaderLog `protobuf:"bytes,17,opt,name=reader,proto3" json:"reader,omitempty"`
+	// reader is set while a JobMaster reconciles, and so is entered.
+	Reader *ReaderLog `protobuf:"bytes,17,opt,name=reader,proto3" json:"reader,omitempty"`
+	// number is that of the descriptor; entered has its states, and those that the executor has seen.
+	Number        int32        `protobuf:"varint,18,opt,name=number,proto3" json:"number,omitempty"`
+	Entered       []*StateTime `protobuf:"bytes,19,rep,name=entered,proto3" json:"entered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1767,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1780,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskStatus) GetAttempt() int64 {
@@ -1821,6 +1895,20 @@ func (x *TaskStatus) GetReader() *ReaderLog {
 	return nil
 }
 
+func (x *TaskStatus) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *TaskStatus) GetEntered() []*StateTime {
+	if x != nil {
+		return x.Entered
+	}
+	return nil
+}
+
 // ReaderLog is what a JobMaster has to know of a reader to go on with it.
 type ReaderLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1838,7 +1926,7 @@ type ReaderLog struct {
 
 func (x *ReaderLog) Reset() {
 	*x = ReaderLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1938,7 @@ func (x *ReaderLog) String() string {
 func (*ReaderLog) ProtoMessage() {}
 
 func (x *ReaderLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +1951,7 @@ func (x *ReaderLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderLog.ProtoReflect.Descriptor instead.
 func (*ReaderLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReaderLog) GetAfter() int64 {
@@ -1906,7 +1994,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2006,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2019,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Superseded) GetSubtask() int32 {
@@ -1970,7 +2058,7 @@ type ExecutorReport struct {
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2070,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2083,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -2072,7 +2160,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2172,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2185,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -2166,7 +2254,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2266,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2279,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2219,7 +2307,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2231,7 +2319,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2244,7 +2332,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2279,7 +2367,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2379,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2392,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2332,7 +2420,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2432,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2445,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2389,7 +2477,7 @@ type AssignSplits struct {
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2489,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2502,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2465,7 +2553,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2565,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2578,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2526,7 +2614,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2626,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2639,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2583,7 +2671,7 @@ type CheckpointOutcome struct {
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2683,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2696,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2661,7 +2749,7 @@ type JobMasterHeartbeat struct {
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2761,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2774,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2743,7 +2831,7 @@ type PeerLost struct {
 
 func (x *PeerLost) Reset() {
 	*x = PeerLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2755,7 +2843,7 @@ func (x *PeerLost) String() string {
 func (*PeerLost) ProtoMessage() {}
 
 func (x *PeerLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2856,7 @@ func (x *PeerLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
 func (*PeerLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PeerLost) GetNames() []string {
@@ -2801,7 +2889,7 @@ type ExecutorLost struct {
 
 func (x *ExecutorLost) Reset() {
 	*x = ExecutorLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2901,7 @@ func (x *ExecutorLost) String() string {
 func (*ExecutorLost) ProtoMessage() {}
 
 func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2914,7 @@ func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
 func (*ExecutorLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutorLost) GetTaskManager() string {
@@ -2876,7 +2964,7 @@ type ExecutorSlots struct {
 
 func (x *ExecutorSlots) Reset() {
 	*x = ExecutorSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +2976,7 @@ func (x *ExecutorSlots) String() string {
 func (*ExecutorSlots) ProtoMessage() {}
 
 func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +2989,7 @@ func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
 func (*ExecutorSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecutorSlots) GetAllocations() []string {
@@ -2929,7 +3017,7 @@ type JobSetupRequest struct {
 
 func (x *JobSetupRequest) Reset() {
 	*x = JobSetupRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3029,7 @@ func (x *JobSetupRequest) String() string {
 func (*JobSetupRequest) ProtoMessage() {}
 
 func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3042,7 @@ func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
 func (*JobSetupRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JobSetupRequest) GetJobId() string {
@@ -2979,7 +3067,7 @@ type JobSetup struct {
 
 func (x *JobSetup) Reset() {
 	*x = JobSetup{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +3079,7 @@ func (x *JobSetup) String() string {
 func (*JobSetup) ProtoMessage() {}
 
 func (x *JobSetup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3092,7 @@ func (x *JobSetup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
 func (*JobSetup) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JobSetup) GetJobId() string {
@@ -3053,7 +3141,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3153,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3166,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -3168,7 +3256,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3180,7 +3268,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3193,7 +3281,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -3208,7 +3296,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3220,7 +3308,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3233,7 +3321,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadLog) GetName() string {
@@ -3265,7 +3353,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3365,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3378,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 type Drain struct {
@@ -3301,7 +3389,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3401,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3414,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 type WorkerReply struct {
@@ -3346,7 +3434,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3446,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3459,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3434,7 +3522,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3446,7 +3534,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3459,7 +3547,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LogFile) GetName() string {
@@ -3501,7 +3589,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3513,7 +3601,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3526,7 +3614,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3631,7 +3719,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3643,7 +3731,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3656,7 +3744,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3673,7 +3761,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3773,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3786,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3738,7 +3826,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3750,7 +3838,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3763,7 +3851,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3781,7 +3869,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +3881,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +3894,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 type DescribeJob struct {
@@ -3817,7 +3905,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3829,7 +3917,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3842,7 +3930,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3860,7 +3948,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3872,7 +3960,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3885,7 +3973,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -3948,7 +4036,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3960,7 +4048,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3973,7 +4061,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -4068,7 +4156,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4080,7 +4168,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4093,7 +4181,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JobResult) GetState() string {
@@ -4244,7 +4332,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x05first\x18\x01 \x01(\x05R\x05first\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12#\n" +
 	"\rfirst_attempt\x18\x03 \x01(\x03R\ffirstAttempt\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\x05R\aaddress\"\x97\x02\n" +
+	"\aaddress\x18\x04 \x01(\x05R\aaddress\"\xde\x02\n" +
 	"\x0eTaskDescriptor\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\x05R\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\x05R\asubtask\x12\x18\n" +
@@ -4255,11 +4343,18 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\rreader_number\x18\b \x01(\x03R\freaderNumber\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\t \x01(\x03R\n" +
-	"deploymentJ\x04\b\a\x10\b\")\n" +
+	"deployment\x12\x16\n" +
+	"\x06number\x18\n" +
+	" \x01(\x05R\x06number\x12-\n" +
+	"\aentered\x18\v \x03(\v2\x13.weir.rpc.StateTimeR\aenteredJ\x04\b\a\x10\b\"W\n" +
+	"\tStateTime\x12)\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x13.weir.rpc.TaskStateR\x05state\x12\x1f\n" +
+	"\vunix_millis\x18\x02 \x01(\x03R\n" +
+	"unixMillis\")\n" +
 	"\vCancelTasks\x12\x1a\n" +
 	"\battempts\x18\x01 \x03(\x03R\battempts\"@\n" +
 	"\x10TaskStateChanged\x12,\n" +
-	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\x9c\x04\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.weir.rpc.TaskStatusR\x06status\"\xe3\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x03R\aattempt\x12\x16\n" +
@@ -4279,7 +4374,9 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\brestored\x18\x0e \x01(\x03R\brestored\x12\"\n" +
 	"\facknowledged\x18\x0f \x03(\x03R\facknowledged\x12\x18\n" +
 	"\adrained\x18\x10 \x01(\bR\adrained\x12+\n" +
-	"\x06reader\x18\x11 \x01(\v2\x13.weir.rpc.ReaderLogR\x06readerJ\x04\b\n" +
+	"\x06reader\x18\x11 \x01(\v2\x13.weir.rpc.ReaderLogR\x06reader\x12\x16\n" +
+	"\x06number\x18\x12 \x01(\x05R\x06number\x12-\n" +
+	"\aentered\x18\x13 \x03(\v2\x13.weir.rpc.StateTimeR\aenteredJ\x04\b\n" +
 	"\x10\v\"\xab\x01\n" +
 	"\tReaderLog\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x03R\x05after\x128\n" +
@@ -4485,7 +4582,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4500,120 +4597,124 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*EdgeProducers)(nil),         // 10: weir.rpc.EdgeProducers
 	(*ProducerRange)(nil),         // 11: weir.rpc.ProducerRange
 	(*TaskDescriptor)(nil),        // 12: weir.rpc.TaskDescriptor
-	(*CancelTasks)(nil),           // 13: weir.rpc.CancelTasks
-	(*TaskStateChanged)(nil),      // 14: weir.rpc.TaskStateChanged
-	(*TaskStatus)(nil),            // 15: weir.rpc.TaskStatus
-	(*ReaderLog)(nil),             // 16: weir.rpc.ReaderLog
-	(*Superseded)(nil),            // 17: weir.rpc.Superseded
-	(*ExecutorReport)(nil),        // 18: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 19: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 20: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 21: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 22: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 23: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 24: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 25: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 26: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 27: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 28: weir.rpc.JobMasterHeartbeat
-	(*PeerLost)(nil),              // 29: weir.rpc.PeerLost
-	(*ExecutorLost)(nil),          // 30: weir.rpc.ExecutorLost
-	(*ExecutorSlots)(nil),         // 31: weir.rpc.ExecutorSlots
-	(*JobSetupRequest)(nil),       // 32: weir.rpc.JobSetupRequest
-	(*JobSetup)(nil),              // 33: weir.rpc.JobSetup
-	(*WorkerRequest)(nil),         // 34: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 35: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 36: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 37: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 38: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 39: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 40: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 41: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 42: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 43: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 44: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 45: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 46: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 47: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 48: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 49: weir.rpc.JobResult
-	nil,                           // 50: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 51: weir.rpc.DeployTasks.KeyGroupsEntry
-	nil,                           // 52: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 53: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 54: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 55: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 56: weir.rpc.JobDetail
+	(*StateTime)(nil),             // 13: weir.rpc.StateTime
+	(*CancelTasks)(nil),           // 14: weir.rpc.CancelTasks
+	(*TaskStateChanged)(nil),      // 15: weir.rpc.TaskStateChanged
+	(*TaskStatus)(nil),            // 16: weir.rpc.TaskStatus
+	(*ReaderLog)(nil),             // 17: weir.rpc.ReaderLog
+	(*Superseded)(nil),            // 18: weir.rpc.Superseded
+	(*ExecutorReport)(nil),        // 19: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 20: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 21: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 22: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 23: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 24: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 25: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 26: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 27: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 28: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 29: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 30: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 31: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 32: weir.rpc.ExecutorSlots
+	(*JobSetupRequest)(nil),       // 33: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 34: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 35: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 36: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 37: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 38: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 39: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 40: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 41: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 42: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 43: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 44: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 45: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 46: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 47: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 48: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 49: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 50: weir.rpc.JobResult
+	nil,                           // 51: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 52: weir.rpc.DeployTasks.KeyGroupsEntry
+	nil,                           // 53: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 54: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 55: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 56: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 57: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
 	4,  // 1: weir.rpc.Envelope.allocate_slots:type_name -> weir.rpc.AllocateSlots
 	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
 	7,  // 3: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	18, // 4: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
-	14, // 5: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	19, // 6: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 7: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	22, // 8: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	23, // 9: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	19, // 4: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	15, // 5: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
+	20, // 6: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	22, // 7: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	23, // 8: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	24, // 9: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
 	8,  // 10: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
 	9,  // 11: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
-	13, // 12: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	25, // 13: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	27, // 14: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	24, // 15: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	28, // 16: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	29, // 17: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
-	30, // 18: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
-	31, // 19: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	34, // 20: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	39, // 21: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	32, // 22: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
-	33, // 23: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
-	41, // 24: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	47, // 25: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	48, // 26: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	14, // 12: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
+	26, // 13: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	28, // 14: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	25, // 15: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	29, // 16: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	30, // 17: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	31, // 18: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	32, // 19: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	35, // 20: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	40, // 21: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	33, // 22: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	34, // 23: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	42, // 24: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	48, // 25: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	49, // 26: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
 	3,  // 27: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	50, // 28: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	51, // 28: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
 	5,  // 29: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
 	5,  // 30: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
 	12, // 31: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
 	10, // 32: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
-	51, // 33: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
+	52, // 33: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
 	11, // 34: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
-	15, // 35: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 36: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	53, // 37: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	54, // 38: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	16, // 39: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
-	24, // 40: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
-	17, // 41: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
-	15, // 42: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	19, // 43: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	20, // 44: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	17, // 45: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
-	26, // 46: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	27, // 47: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	53, // 48: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	55, // 49: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	35, // 50: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	36, // 51: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	37, // 52: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	38, // 53: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	40, // 54: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	42, // 55: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	43, // 56: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	44, // 57: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	45, // 58: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	46, // 59: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	56, // 60: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	52, // 61: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	49, // 62: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	13, // 35: weir.rpc.TaskDescriptor.entered:type_name -> weir.rpc.StateTime
+	0,  // 36: weir.rpc.StateTime.state:type_name -> weir.rpc.TaskState
+	16, // 37: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 38: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	54, // 39: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	55, // 40: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	17, // 41: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	13, // 42: weir.rpc.TaskStatus.entered:type_name -> weir.rpc.StateTime
+	25, // 43: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	18, // 44: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	16, // 45: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	20, // 46: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	21, // 47: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	18, // 48: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	27, // 49: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	28, // 50: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	54, // 51: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	56, // 52: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	36, // 53: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	37, // 54: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	38, // 55: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	39, // 56: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	41, // 57: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	43, // 58: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	44, // 59: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	45, // 60: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	46, // 61: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	47, // 62: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	57, // 63: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	53, // 64: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	50, // 65: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4652,13 +4753,13 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[33].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[34].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[40].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[41].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4671,7 +4772,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

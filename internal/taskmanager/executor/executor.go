@@ -198,7 +198,7 @@ func (x *Executor) start(s core.Start) {
 	id := s.Task.GetAttempt()
 	c, err := x.taskConfig(s)
 	if err != nil {
-		x.core.Changed(id, weirpb.TaskState_TASK_STATE_FAILED, err.Error(), kindOf(err))
+		x.core.Changed(id, weirpb.TaskState_TASK_STATE_FAILED, err.Error(), kindOf(err), x.now())
 		x.perform()
 		return
 	}
@@ -254,6 +254,13 @@ func (x *Executor) taskConfig(s core.Start) (*task.Config, error) {
 	return c, nil
 }
 
+func (x *Executor) now() time.Time {
+	if x.config.Clock != nil {
+		return x.config.Clock.Now()
+	}
+	return time.Now()
+}
+
 // settle makes the graph that of the JobMaster, whose key groups these are. Chains depend on them, too.
 func (x *Executor) settle(groups map[string]int32) error {
 	if x.config.Rebuild == nil {
@@ -286,7 +293,7 @@ func (x *Executor) changed(id int64, s task.Status, err error) {
 		return // what ends as a failure was never being canceled
 	}
 	if state := stateOf(s); !slices.Contains([]task.Status{task.Finished, task.Canceled, task.Failed}, s) {
-		x.core.Changed(id, state, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED)
+		x.core.Changed(id, state, "", weirpb.FailureKind_FAILURE_KIND_UNSPECIFIED, x.now())
 		x.perform()
 	}
 }
@@ -315,6 +322,6 @@ func (x *Executor) ended(id int64, r *running) {
 	if state == weirpb.TaskState_TASK_STATE_FAILED {
 		text, kind = textOf(r.err), kindOf(r.err)
 	}
-	x.core.Changed(id, state, text, kind)
+	x.core.Changed(id, state, text, kind, x.now())
 	x.perform()
 }

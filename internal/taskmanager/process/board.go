@@ -125,7 +125,7 @@ func (b *board) details() []*weirpb.JobDetail {
 			}
 			v := d.GetVertices()[t.GetVertex()]
 			v.Subtasks = append(v.Subtasks, &weirpb.SubtaskDetail{Index: t.GetSubtask(), Current: &weirpb.AttemptDetail{
-				Id: t.GetAttempt(), Number: -1, TaskManager: b.id, Host: b.host, Metrics: t.GetMetrics(),
+				Id: t.GetAttempt(), Number: t.GetNumber(), TaskManager: b.id, Host: b.host, Metrics: t.GetMetrics(),
 				Timestamps: map[string]int64{"RUNNING": s.since[t.GetAttempt()]},
 			}})
 		}

@@ -172,6 +172,7 @@ func (a *adoption) execution(s subtask, now time.Time) *execution {
 		inputsEnded: c.status.GetInputsEnded(), metrics: c.status.GetMetrics(),
 		ready: c.status.GetReady(), forwarded: c.status.GetReady(),
 	}
+	e.recall(c.status, now)
 	if c.status.GetReader().GetWaiting() {
 		e.forwarded-- // the answer died with the enumerator
 	}
@@ -196,6 +197,7 @@ func (m *Master) adopt(now time.Time) {
 			return true
 		}
 		done.Restarted = append(done.Restarted, RestartedRegion{r.index, why})
+		m.countOn(r, a.found)
 		failed, f := m.noteFailure(r, a.found, now)
 		if fatal == nil {
 			fatal = f
@@ -225,6 +227,8 @@ func (m *Master) adoptRegion(r *region, a *adoption, now time.Time) {
 	r.restore, r.restored = m.restore.encoded, a.restored
 	for _, s := range r.members {
 		e, status := a.execution(s, now), a.found[s.vertex][s.index].status
+		e.endpoint = m.slots.address(e.taskManager)
+		m.restarts.granted = max(m.restarts.granted, int64(e.number))
 		m.graph.adopt(e)
 		r.deployment = status.GetDeployment()
 		if src := m.sourceOf(e); src != nil {

@@ -122,7 +122,10 @@ func (m *Master) decided(a coordinator.Action, now time.Time) {
 		m.endWith(a.Kind, now)
 	case coordinator.Deposed:
 		m.Deposed(now)
-	default: // ReserveIDs, WriteMetadata, Claim, Delete, RemoveFiles, DiscardSavepoint
+	case coordinator.WriteMetadata:
+		m.history(a.Metadata.History)
+		m.do(Store{a})
+	default: // ReserveIDs, Claim, Delete, RemoveFiles, DiscardSavepoint
 		m.do(Store{a})
 	}
 }
@@ -300,7 +303,7 @@ func newCoordinator(c Config) *coordinator.Coordinator {
 	return coordinator.New(coordinator.Config{
 		JobID: c.JobID, JobName: c.Graph.Name, Epoch: c.Epoch, Fingerprint: c.Graph.Fingerprint,
 		Vertices: coordinator.Vertices(c.Graph), IDs: c.IDs, Retained: c.Retained,
-		Settings: c.Graph.Stream.Checkpoints,
+		Settings: c.Graph.Stream.Checkpoints, Past: c.Past,
 	})
 }
 

@@ -84,7 +84,7 @@ func (m *Master) describe(e *execution) *weirpb.TaskDescriptor {
 	return &weirpb.TaskDescriptor{
 		Vertex: int32(e.vertex), Subtask: int32(e.subtask), Attempt: e.attempt, AllocationId: e.allocation,
 		Parallelism: int32(v.Parallelism), MaxParallelism: int32(v.MaxParallelism),
-		Deployment: m.graph.regionOfExecution(e).deployment,
+		Deployment: m.graph.regionOfExecution(e).deployment, Number: int32(e.number), Entered: timesOf(e),
 	}
 }
 

@@ -64,7 +64,7 @@ var executionSuccessors = [...][]ExecutionState{
 type execution struct {
 	vertex, subtask int
 	attempt         int64
-	// number counts the attempts of the subtask under this JobMaster, from 0.
+	// number counts the attempts of the subtask from 0, as far as it is known of earlier JobMasters.
 	number int
 	state  ExecutionState
 	since  time.Time

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weir-stream/weir/internal/checkpoint"
 	"github.com/weir-stream/weir/internal/checkpoint/coordinator"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/rpc/weirpb"
@@ -24,6 +25,9 @@ type Config struct {
 	IDs           coordinator.IDsReserved
 	Retained      []coordinator.Retained
 	Newest        int64
+	// Past is the metadata of the newest complete checkpoint that can be read, for what it tells of earlier JobMasters; nil if
+	// there is none.
+	Past *checkpoint.Metadata
 	// Heartbeat is the time between two; a TaskManager that was silent for HeartbeatTimeout is lost.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// SlotTimeout is how long the job waits for slots before it fails.
@@ -83,6 +87,7 @@ func NewMaster(c Config, now time.Time) *Master {
 		m.sources = append(m.sources, s)
 	}
 	m.checks = newChecks(c)
+	m.inherit(c.Past)
 	return m
 }
 

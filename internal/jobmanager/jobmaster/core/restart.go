@@ -13,7 +13,7 @@ type restarts struct {
 	settings graph.Restart
 	// count is the number of restarts granted: in all by FixedDelay, in a row by ExponentialDelay.
 	count int
-	// granted counts all restarts.
+	// granted counts all restarts, for people.
 	granted int64
 	// recent are the failures within the interval of FailureRate.
 	recent []time.Time

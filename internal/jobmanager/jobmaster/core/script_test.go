@@ -325,6 +325,9 @@ func (s *script) describe(a Action) string {
 		}
 		if r := a.Message.GetDeployTasks(); r != nil {
 			r.Fingerprint, r.KeyGroups = 0, nil
+			for _, task := range r.GetTasks() {
+				task.Entered = nil
+			}
 		}
 		return "-> " + a.To + ": " + rpctest.Format(a.Message)
 	case Transition:

@@ -24,7 +24,7 @@ type JobDetails struct {
 	// Checkpoints are the figures of checkpoints; Committed is the newest whose output is committed.
 	Checkpoints coordinator.Stats
 	Committed   int64
-	// Restarts counts the restarts after failures, under this JobMaster.
+	// Restarts counts the restarts after failures, as far as those under earlier JobMasters are known.
 	Restarts int64
 }
 

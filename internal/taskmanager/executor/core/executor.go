@@ -102,6 +102,8 @@ type attempt struct {
 	reader readerLog
 	// triggered is the newest checkpoint that was started at the task.
 	triggered int64
+	// entered is when the attempt entered its states so far.
+	entered []*weirpb.StateTime
 }
 
 // Executor is the core. Its methods are called by one goroutine.
@@ -218,7 +220,7 @@ func (x *Executor) deploy(d *weirpb.DeployTasks, sequence int64, usable func(str
 		a.status.Assigned, a.status.Restored = t.GetReaderNumber(), d.GetRestored()
 		a.reader.after = t.GetReaderNumber()
 		if !usable(t.GetAllocationId()) {
-			x.Changed(id, weirpb.TaskState_TASK_STATE_FAILED, "the slot of the task is not the job's any more",
+			x.changed(a, weirpb.TaskState_TASK_STATE_FAILED, "the slot of the task is not the job's any more",
 				weirpb.FailureKind_FAILURE_KIND_WORLD)
 			continue
 		}
@@ -229,8 +231,8 @@ func (x *Executor) deploy(d *weirpb.DeployTasks, sequence int64, usable func(str
 func (x *Executor) add(id int64, t *weirpb.TaskDescriptor, sequence int64) *attempt {
 	a := &attempt{deployed: sequence, status: &weirpb.TaskStatus{
 		Attempt: id, Vertex: t.GetVertex(), Subtask: t.GetSubtask(), State: weirpb.TaskState_TASK_STATE_INITIALIZING,
-		AllocationId: t.GetAllocationId(), Deployment: t.GetDeployment(),
-	}}
+		AllocationId: t.GetAllocationId(), Deployment: t.GetDeployment(), Number: t.GetNumber(),
+	}, entered: t.GetEntered()}
 	x.attempts[id] = a
 	at, _ := slices.BinarySearch(x.order, id)
 	x.order = slices.Insert(x.order, at, id)

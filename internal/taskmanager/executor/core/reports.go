@@ -12,11 +12,16 @@ import (
 )
 
 // Changed takes a new state of a task. text and kind say what failed it.
-func (x *Executor) Changed(id int64, s weirpb.TaskState, text string, kind weirpb.FailureKind) {
+func (x *Executor) Changed(id int64, s weirpb.TaskState, text string, kind weirpb.FailureKind, now time.Time) {
 	a := x.attempts[id]
 	if a == nil || ended(a) {
 		return
 	}
+	a.entered = append(slices.Clip(a.entered), &weirpb.StateTime{State: s, UnixMillis: now.UnixMilli()})
+	x.changed(a, s, text, kind)
+}
+
+func (x *Executor) changed(a *attempt, s weirpb.TaskState, text string, kind weirpb.FailureKind) {
 	canceling := a.status.GetState() == weirpb.TaskState_TASK_STATE_CANCELING
 	a.status.State, a.status.Error, a.status.Kind = s, text, kind
 	switch {
@@ -148,7 +153,7 @@ func (x *Executor) Tick(now time.Time, allocations []string) {
 		a := x.attempts[id]
 		status := proto.CloneOf(a.status)
 		if x.reconciling {
-			status.Reader = a.reader.report()
+			status.Reader, status.Entered = a.reader.report(), a.entered
 		}
 		r.Tasks = append(r.Tasks, status)
 		r.Acknowledged = append(r.Acknowledged, a.unanswered...)

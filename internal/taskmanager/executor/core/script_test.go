@@ -37,7 +37,7 @@ func TestScripts(t *testing.T) {
 			case "state":
 				var name string
 				d.ScanArgs(t, "to", &name)
-				x.Changed(attempt, weirpb.TaskState(weirpb.TaskState_value["TASK_STATE_"+name]), "", 0)
+				x.Changed(attempt, weirpb.TaskState(weirpb.TaskState_value["TASK_STATE_"+name]), "", 0, now)
 			case "inputs-ended":
 				x.InputsEnded(attempt)
 			case "ack":
