@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -21,17 +22,15 @@ type committer struct {
 
 // Commit renames the files and makes that durable, also where an earlier call did it and may have died before the end.
 func (c committer) Commit(ctx context.Context, committables []Pending) error {
-	var dirs []string
+	dirs := map[string]bool{}
 	for _, p := range committables {
 		dir, err := c.commit(p)
 		if err := errors.Join(ctx.Err(), err); err != nil {
 			return err
 		}
-		if !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
+		dirs[dir], dirs[filepath.Dir(filepath.Join(dir, p.Final))] = true, true
 	}
-	for _, dir := range dirs {
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
 		if err := c.disk.SyncDir(dir); err != nil {
 			return fmt.Errorf("commit the files of %s: %w", dir, err)
 		}
@@ -69,6 +68,11 @@ func (c committer) commitIn(dir string, p Pending) (found bool, err error) {
 		return false, fmt.Errorf("commit %s: %w", final, err)
 	case info.Size() != p.Size:
 		return false, fmt.Errorf("%w: %s has %d bytes, it was prepared with %d", connector.ErrPermanent, temp, info.Size(), p.Size)
+	}
+	if inner := filepath.Dir(final); inner != dir {
+		if err := makeDir(c.disk, inner); err != nil {
+			return false, err
+		}
 	}
 	err = c.disk.Rename(temp, final)
 	switch {

@@ -66,6 +66,9 @@ func (d *memDisk) Rename(from, to string) error {
 	if !ok {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
 	}
+	if !d.dirs[filepath.Dir(to)] {
+		return &fs.PathError{Op: "rename", Path: to, Err: fs.ErrNotExist}
+	}
 	delete(d.files, from)
 	d.files[to] = f
 	return nil
@@ -113,7 +116,14 @@ func (d *memDisk) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	m := fstest.MapFS{}
 	for f := range d.files {
-		m[filepath.Base(f)] = &fstest.MapFile{}
+		if filepath.Dir(f) == name {
+			m[filepath.Base(f)] = &fstest.MapFile{}
+		}
+	}
+	for dir := range d.dirs {
+		if filepath.Dir(dir) == name && dir != name {
+			m[filepath.Base(dir)] = &fstest.MapFile{Mode: fs.ModeDir}
+		}
 	}
 	return m.ReadDir(".")
 }

@@ -16,7 +16,7 @@
 //
 // # Sink
 //
-// Each writer has one file in progress. It is closed, made durable and becomes pending when it reaches a size or an age,
+// Each writer has one file in progress, or one for each partition. It is closed, made durable and becomes pending when it reaches a size or an age,
 // and at every checkpoint, which takes the pending files as its committables. After the checkpoint completed, the
 // committer gives them their final names. So at any moment a file is
 //
@@ -36,6 +36,9 @@
 //	in a checkpoint, not committed      pending, committed again from the restored checkpoint
 //	some files renamed                  the rest is renamed; a final name with the right size counts as done
 //	renamed, directory not synced       the rename may be undone by a power loss, and is done again
+//
+// Partitions are directories below the sink's. Files get there with their final name only: what is in progress or pending
+// lies in the sink's own directory, where one look finds all that is to be swept.
 //
 // A directory belongs to one sink of one run, which the marker in it names, the file .weir-run. A run that begins from the
 // last thing that the owner did takes over by creating the marker with the next number, .weir-run-2 and so on: that is

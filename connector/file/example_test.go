@@ -41,6 +41,9 @@ func Example() {
 	fmt.Println(from(file.Lines("words.txt").FS(os.DirFS("."))))
 	fmt.Println(to([]Flight{}, file.CSVSink[Flight]("out/flights").Overwrite(true)))
 	fmt.Println(to([]Weather{}, file.JSONSink[Weather]("out/w").RollSize(128<<20).RollInterval(10*time.Minute)))
+	fmt.Println(to([]Flight{}, file.CSVSink[Flight]("out/days").PartitionBy(func(f *Flight) string {
+		return f.Scheduled.UTC().Format("day=2006-01-02/hour=15")
+	})))
 	fmt.Println(to([]string{}, file.LinesSink("out/words")))
 	// Output:
 	// file_test.Flight from file.Split, bounded true
@@ -48,6 +51,7 @@ func Example() {
 	// string from file.Split, bounded true
 	// file_test.Flight as file.Pending
 	// file_test.Weather as file.Pending
+	// file_test.Flight as file.Pending
 	// string as file.Pending
 }
 

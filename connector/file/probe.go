@@ -26,6 +26,9 @@ func probe(ctx context.Context, d disk, dir string, run connector.NewRun, overwr
 		return err
 	}
 	c, err := look(d, dir)
+	if err == nil {
+		err = c.lookBelow(d, dir, "", 0)
+	}
 	if err != nil {
 		return fmt.Errorf("probe output directory %s: %w", dir, err)
 	}
@@ -58,11 +61,36 @@ type content struct {
 	parts []found
 }
 
+// found is a part; file is its path below the directory.
 type found struct {
 	part
 	file string
 }
 
+// depthMax is how many parts the path of a partition has at most.
+const depthMax = 16
+
+// lookBelow adds the finished parts of partitions.
+func (c *content) lookBelow(d disk, dir, at string, depth int) error {
+	entries, err := d.ReadDir(filepath.Join(dir, at))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		file := filepath.Join(at, e.Name())
+		switch p, ok := parseName(e.Name()); {
+		case e.IsDir() && !strings.HasPrefix(e.Name(), ".") && depth < depthMax:
+			if err := c.lookBelow(d, dir, file, depth+1); err != nil {
+				return err
+			}
+		case ok && p.committed && at != "" && e.Type().IsRegular():
+			c.parts = append(c.parts, found{p, file})
+		}
+	}
+	return nil
+}
+
+// look is at the directory itself, which has all but the finished parts of partitions.
 func look(d disk, dir string) (c content, err error) {
 	entries, err := d.ReadDir(dir)
 	if err != nil {

@@ -26,6 +26,7 @@ type Sink[T any] struct {
 	rollBytes    int64
 	rollInterval time.Duration
 	overwrite    bool
+	partition    func(*T) string
 	disk         disk
 }
 
@@ -63,6 +64,14 @@ func (s Sink[T]) RollInterval(d time.Duration) Sink[T] {
 	return s
 }
 
+// PartitionBy puts each record into a file below the directory that of names, relative to the sink's with slashes between
+// its parts: "day=2026-01-31/hour=07". Readers skip what is hidden, so no part may begin with a dot. A writer keeps 64 files
+// open at most, and finishes the one that got no record for longest when a record needs another.
+func (s Sink[T]) PartitionBy(of func(*T) string) Sink[T] {
+	s.partition = of
+	return s
+}
+
 // Overwrite lets a run that begins delete what other runs left in the directory, instead of being refused. Only files
 // with the names that this package gives are deleted. A run that begins from a savepoint keeps what that one's run wrote.
 func (s Sink[T]) Overwrite(on bool) Sink[T] {
@@ -97,7 +106,7 @@ func (s Sink[T]) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []c
 	if err != nil {
 		return nil, err
 	}
-	w := &writer[T]{sink: s, rt: rt, enc: enc}
+	w := &writer[T]{sink: s, rt: rt, enc: enc, open: map[string]*file{}}
 	w.name = name{job: rt.JobID(), subtask: int64(rt.Subtask()), attempt: rt.Attempt(), suffix: s.suffix}
 	if got, ok := parseName(w.name.final()); !ok || got.name != w.name {
 		return nil, fmt.Errorf("job id %q can't be part of the name of a file", rt.JobID())
@@ -124,7 +133,7 @@ var (
 
 // Pending is a committable: a file that is whole and durable under its temporary name.
 type Pending struct {
-	// Dir is the directory of both names, absolute.
+	// Dir is the directory of both names, absolute; Final is a path below it where records are partitioned.
 	Dir         string
 	Temp, Final string
 	Size        int64

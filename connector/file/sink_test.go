@@ -374,9 +374,19 @@ func TestTwoSinksInOneDirectoryCollideLoudly(t *testing.T) {
 // TestEveryOperationFails runs a job whose disk fails at the n-th operation, once for each n, and restarts it as the
 // engine does until it is through: the result is exact each time, and nothing is left behind.
 func TestEveryOperationFails(t *testing.T) {
+	t.Run("one file", func(t *testing.T) {
+		everyOperationFails(t, func(s Sink[string]) Sink[string] { return s.RollSize(4) })
+	})
+	t.Run("partitions", func(t *testing.T) {
+		everyOperationFails(t, func(s Sink[string]) Sink[string] { return s.PartitionBy(byLastDigit) })
+	})
+}
+
+func everyOperationFails(t *testing.T, settings func(Sink[string]) Sink[string]) {
+	t.Helper()
 	for n, ended := 1, false; !ended; n++ {
 		s, d := memSink()
-		s = s.RollSize(4)
+		s = settings(s)
 		count := 0
 		d.fail = func(string, string) error {
 			if count++; count == n {

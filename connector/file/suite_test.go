@@ -232,6 +232,7 @@ func TestSinks(t *testing.T) {
 	})
 	t.Run("json", func(t *testing.T) { sinkSuite(t, JSONSink[flight]("/out").RollSize(300), flightRow, flightKey) })
 	t.Run("lines", func(t *testing.T) { sinkSuite(t, LinesSink("/out"), strconv.Itoa, nil) })
+	t.Run("partitions", func(t *testing.T) { sinkSuite(t, LinesSink("/out").PartitionBy(byLastDigit), strconv.Itoa, nil) })
 }
 
 func sinkSuite[T any](t *testing.T, sink Sink[T], row func(int) T, key func(*T) string) {
