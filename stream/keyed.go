@@ -102,25 +102,40 @@ func (k Keyed[K, T]) MaxBy[N cmp.Ordered](uid UID, of func(*T) N) Stream[T] {
 // apply adds a step with keyed state.
 func (k Keyed[K, T]) apply[U any](verb string, uid UID, missing bool, newStep func() (operator.Step, error)) Stream[U] {
 	e := k.s.env
-	e.claim(uid, verb)
-	if missing {
-		e.fail("%s: a function is nil", describe(verb, uid))
+	if !e.stateful(verb, uid, missing) {
 		return broken[U](e)
 	}
 	c := k.s.records()
 	if c == nil {
 		return broken[U](e)
 	}
+	id := e.addStateful(verb, uid, typeName[U](), newStep)
+	if id == brokenStep {
+		return broken[U](e)
+	}
+	connectKeyed(e, k.s.origins, c, k.key, id, 0)
+	return stepStream[U](e, id)
+}
+
+// stateful claims the uid of a step, and reports whether it has all of its functions.
+func (e *Env) stateful(verb string, uid UID, missing bool) bool {
+	e.claim(uid, verb)
+	if missing {
+		e.fail("%s: a function is nil", describe(verb, uid))
+	}
+	return !missing
+}
+
+// addStateful adds a step with keyed state; it is brokenStep if it can't be made.
+func (e *Env) addStateful(verb string, uid UID, recordType string, newStep func() (operator.Step, error)) int {
 	step, err := newStep()
 	if err != nil {
 		e.fail("%s: %w", describe(verb, uid), err)
-		return broken[U](e)
+		return brokenStep
 	}
-	id := e.add(&graph.StreamNode{
-		Verb: verb, UID: string(uid), Inputs: step.Inputs, New: step.New, States: step.States, RecordType: typeName[U](),
+	return e.add(&graph.StreamNode{
+		Verb: verb, UID: string(uid), Inputs: step.Inputs, New: step.New, States: step.States, RecordType: recordType,
 	})
-	connectKeyed(e, k.s.origins, c, k.key, id, 0)
-	return stepStream[U](e, id)
 }
 
 // Connect pairs two streams of one key type, for functions that share the state row of a key.

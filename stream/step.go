@@ -52,18 +52,26 @@ func (s Stream[T]) records() *codec.Codec[T] {
 	if len(s.origins) == 0 {
 		return nil
 	}
-	e, t := s.env, reflect.TypeFor[T]()
-	step := e.graph.Nodes[s.origins[0].node]
-	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
-		e.fail("step %q emits %s: records are values, so emit what it points to, or a struct with the choice in a field", step.Name, t)
-		return nil
-	}
 	c, err := codec.For[T]()
-	if err != nil {
-		e.fail("step %q emits %s, which can't be encoded: %w", step.Name, t, err)
+	if t := reflect.TypeFor[T](); !storable(s.place, t, err) {
 		return nil
 	}
 	return c
+}
+
+// storable reports whether records of t can be sent and stored, err being what the codec says of them.
+func storable(p *place, t reflect.Type, err error) bool {
+	step := p.env.graph.Nodes[p.origins[0].node]
+	switch k := t.Kind(); {
+	case k == reflect.Pointer || k == reflect.Interface:
+		p.env.fail("step %q emits %s: records are values, so emit what it points to, or a struct with the choice in a field",
+			step.Name, t)
+		return false
+	case err != nil:
+		p.env.fail("step %q emits %s, which can't be encoded: %w", step.Name, t, err)
+		return false
+	}
+	return true
 }
 
 func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash func(rows []T, hashes []uint64), c *codec.Codec[T]) {
@@ -97,11 +105,11 @@ func unary[T, U any](s Stream[T], n *graph.StreamNode) Stream[U] {
 
 // broken is the stream of a step that could not be made; what is wrong has been noted, and nothing more is said of what
 // is built on it.
-func broken[U any](e *Env) Stream[U] { return Stream[U]{env: e, step: brokenStep} }
+func broken[U any](e *Env) Stream[U] { return Stream[U]{place: &place{env: e, step: brokenStep}} }
 
 // stepStream is the main output of a step.
 func stepStream[U any](e *Env, id int) Stream[U] {
-	return Stream[U]{env: e, step: id, origins: []origin{{node: id}}}
+	return Stream[U]{place: &place{env: e, step: id, origins: []origin{{node: id}}}}
 }
 
 // describe names a verb and uid in messages.

@@ -12,12 +12,18 @@ import (
 
 // Stream is a stream of records of T, a small value to copy and pass. T is a value type (no pointer, no interface).
 type Stream[T any] struct {
+	*place
+	_ [0]func(T)
+}
+
+// place is where a stream comes from, whatever its records are. It is never changed. What is done with one is a function,
+// so that it is compiled once; methods would be promoted to each type of stream.
+type place struct {
 	env *Env
 	// origins are the outputs that the stream unites; more than one only behind Union.
 	origins []origin
 	// step is the node that settings concern, or noStep.
 	step int
-	_    func(T)
 }
 
 // origin is one output of a step, and how its records are to find the next one.
@@ -51,49 +57,63 @@ type None struct{}
 
 // SideOutput reads what the step that made s emitted to tag.
 func (s Stream[T]) SideOutput[U any](tag Tag[U]) Stream[U] {
-	if tag.name == "" {
-		s.env.fail("SideOutput: the tag has no name; make it with NewTag")
+	return Stream[U]{place: sideOutput(s.place, tag.name)}
+}
+
+func sideOutput(p *place, tag string) *place {
+	if tag == "" {
+		p.env.fail("SideOutput: the tag has no name; make it with NewTag")
 	}
-	switch s.step {
+	switch p.step {
 	case brokenStep:
-		return broken[U](s.env)
+		return p
 	case noStep:
-		s.env.fail("SideOutput(%q): read it from the stream of the step that emits it, not behind a partitioning verb or Union", tag.name)
-		return broken[U](s.env)
+		p.env.fail("SideOutput(%q): read it from the stream of the step that emits it, not behind a partitioning verb or Union", tag)
+		return &place{env: p.env, step: brokenStep}
 	}
-	return Stream[U]{env: s.env, step: noStep, origins: []origin{{node: s.step, tag: tag.name}}}
+	return &place{env: p.env, step: noStep, origins: []origin{{node: p.step, tag: tag}}}
 }
 
 // Union merges streams of one type; the watermark is the least of theirs.
 func (s Stream[T]) Union(others ...Stream[T]) Stream[T] {
-	u := Stream[T]{env: s.env, step: noStep, origins: append([]origin(nil), s.origins...)}
+	u := copyOf(s.place)
 	for _, o := range others {
-		if o.env != s.env {
-			s.env.fail("Union: the streams belong to different jobs")
-		}
-		u.origins = append(u.origins, o.origins...)
+		unite(u, o.place)
 	}
-	return u
+	return Stream[T]{place: u}
+}
+
+func unite(u, o *place) {
+	if o.env != u.env {
+		u.env.fail("Union: the streams belong to different jobs")
+	}
+	u.origins = append(u.origins, o.origins...)
 }
 
 // Rebalance deals records out in turn to all subtasks of the next step, for a skewed input.
-func (s Stream[T]) Rebalance() Stream[T] { return s.partitioned(exchange.Rebalance) }
+func (s Stream[T]) Rebalance() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Rebalance)} }
 
 // Shuffle picks a subtask of the next step by the hash of a counter.
-func (s Stream[T]) Shuffle() Stream[T] { return s.partitioned(exchange.Shuffle) }
+func (s Stream[T]) Shuffle() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Shuffle)} }
 
 // Broadcast sends every record to all subtasks of the next step.
-func (s Stream[T]) Broadcast() Stream[T] { return s.partitioned(exchange.Broadcast) }
+func (s Stream[T]) Broadcast() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Broadcast)} }
 
 // Global sends every record to the first subtask of the next step.
-func (s Stream[T]) Global() Stream[T] { return s.partitioned(exchange.Global) }
+func (s Stream[T]) Global() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Global)} }
 
-func (s Stream[T]) partitioned(p exchange.Partitioning) Stream[T] {
-	out := Stream[T]{env: s.env, step: noStep, origins: append([]origin(nil), s.origins...)}
+// partitioned are the origins of p on their way to the next step by another partitioning.
+func partitioned(p *place, by exchange.Partitioning) *place {
+	out := copyOf(p)
 	for i := range out.origins {
-		out.origins[i].partitioning = p
+		out.origins[i].partitioning = by
 	}
 	return out
+}
+
+// copyOf has the origins of p, and is no step.
+func copyOf(p *place) *place {
+	return &place{env: p.env, step: noStep, origins: append([]origin(nil), p.origins...)}
 }
 
 // Parallelism is the number of subtasks of the step that made s; as the settings below, on a partitioning verb, Union or
@@ -111,19 +131,19 @@ func (s Stream[T]) MaxParallelism(n int) Stream[T] {
 
 // Name is shown in plans and metrics.
 func (s Stream[T]) Name(name string) Stream[T] {
-	s.env.set(s.step, "Name", func(n *graph.StreamNode) { n.Name = name })
+	s.env.setName(s.step, name)
 	return s
 }
 
 // StartNewChain begins a task of its own at the step; the steps behind may join it.
 func (s Stream[T]) StartNewChain() Stream[T] {
-	s.env.set(s.step, "StartNewChain", func(n *graph.StreamNode) { n.Chaining = graph.ChainHead })
+	s.env.setChaining(s.step, "StartNewChain", graph.ChainHead)
 	return s
 }
 
 // DisableChaining gives the step a task of its own.
 func (s Stream[T]) DisableChaining() Stream[T] {
-	s.env.set(s.step, "DisableChaining", func(n *graph.StreamNode) { n.Chaining = graph.ChainNever })
+	s.env.setChaining(s.step, "DisableChaining", graph.ChainNever)
 	return s
 }
 
@@ -141,13 +161,13 @@ func (s Sink) Parallelism(n int) Sink {
 
 // Name is shown in plans and metrics.
 func (s Sink) Name(name string) Sink {
-	s.env.set(s.step, "Name", func(n *graph.StreamNode) { n.Name = name })
+	s.env.setName(s.step, name)
 	return s
 }
 
 // DisableChaining gives the sink a task of its own.
 func (s Sink) DisableChaining() Sink {
-	s.env.set(s.step, "DisableChaining", func(n *graph.StreamNode) { n.Chaining = graph.ChainNever })
+	s.env.setChaining(s.step, "DisableChaining", graph.ChainNever)
 	return s
 }
 
@@ -160,6 +180,14 @@ func (e *Env) set(step int, setting string, apply func(*graph.StreamNode)) {
 	default:
 		apply(e.graph.Nodes[step])
 	}
+}
+
+func (e *Env) setName(step int, name string) {
+	e.set(step, "Name", func(n *graph.StreamNode) { n.Name = name })
+}
+
+func (e *Env) setChaining(step int, setting string, c graph.Chaining) {
+	e.set(step, setting, func(n *graph.StreamNode) { n.Chaining = c })
 }
 
 func (e *Env) setParallelism(step, n int) {

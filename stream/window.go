@@ -14,8 +14,8 @@ import (
 )
 
 // Window begins windows by event time.
-func (k Keyed[K, T]) Window(a window.Assigner) Windowed[K, T] {
-	return Windowed[K, T]{k: k, windows: operator.Windows{Assigner: a}}
+func (k Keyed[K, T]) Window[A window.Assigner](a A) Windowed[K, T] {
+	return Windowed[K, T]{k: k, windows: operator.Windows{Assigner: window.Assigner(a)}}
 }
 
 // WindowBy begins windows that depend on the records.
@@ -29,7 +29,7 @@ func (k Keyed[K, T]) WindowBy(a window.AssignerFor[T]) Windowed[K, T] {
 }
 
 // WindowAll windows the whole stream in one subtask.
-func (s Stream[T]) WindowAll(a window.Assigner) Windowed[None, T] {
+func (s Stream[T]) WindowAll[A window.Assigner](a A) Windowed[None, T] {
 	w := s.KeyBy(func(*T) None { return None{} }).Window(a)
 	w.all = true
 	return w
