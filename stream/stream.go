@@ -91,13 +91,19 @@ func unite(u, o *place) {
 }
 
 // Rebalance deals records out in turn to all subtasks of the next step, for a skewed input.
-func (s Stream[T]) Rebalance() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Rebalance)} }
+func (s Stream[T]) Rebalance() Stream[T] {
+	return Stream[T]{place: partitioned(s.place, exchange.Rebalance)}
+}
 
 // Shuffle picks a subtask of the next step by the hash of a counter.
-func (s Stream[T]) Shuffle() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Shuffle)} }
+func (s Stream[T]) Shuffle() Stream[T] {
+	return Stream[T]{place: partitioned(s.place, exchange.Shuffle)}
+}
 
 // Broadcast sends every record to all subtasks of the next step.
-func (s Stream[T]) Broadcast() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Broadcast)} }
+func (s Stream[T]) Broadcast() Stream[T] {
+	return Stream[T]{place: partitioned(s.place, exchange.Broadcast)}
+}
 
 // Global sends every record to the first subtask of the next step.
 func (s Stream[T]) Global() Stream[T] { return Stream[T]{place: partitioned(s.place, exchange.Global)} }
