@@ -1,8 +1,8 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-// Nexmark runs queries of the benchmark of that name, as ordinary jobs on the public API: q0, q1 and q2.
+// Nexmark runs the queries of the benchmark of that name, as ordinary jobs on the public API.
 //
-//	go run ./bench/nexmark --queries q0,q1 --events 10000000 --parallelism 2 --checkpoint-interval 10s
+//	go run ./bench/nexmark --queries q0,q5 --events 10000000 --parallelism 2 --checkpoint-interval 10s
 //
 // # The events
 //

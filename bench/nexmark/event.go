@@ -58,6 +58,9 @@ type Millis int64
 // Time is the instant as a time of UTC.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
+// Day is the number of the day of UTC, from the epoch on.
+func (m Millis) Day() int32 { return int32(m / Millis(24*time.Hour/time.Millisecond)) }
+
 // time is the event time.
 func (e *Event) time() time.Time {
 	switch e.Kind {

@@ -2,8 +2,10 @@
 
 package main
 
+import "strings"
+
 // The loops here do what the queries do, as one would write a program for nothing else: one goroutine, no operators, no
-// batches, no checkpoints. They make the same events, and fill the rows that come out.
+// batches, no checkpoints, state in maps. They make the same events, and fill the rows that come out.
 
 // offers calls f with each bid.
 func (g *Generator) offers(f func(b *Bid)) {
@@ -45,6 +47,46 @@ func handQ2(g *Generator) int64 {
 		if b.Auction%123 == 0 {
 			o.emit(&AuctionPrice{b.Auction, b.Price})
 		}
+	})
+	return o.n
+}
+
+func handQ13(g *Generator) int64 {
+	var o out[EnrichedBid]
+	side := sideInput()
+	g.offers(func(b *Bid) {
+		if v, ok := side[b.Auction%sideRows]; ok {
+			o.emit(&EnrichedBid{b.Auction, b.Bidder, b.Price, b.At, v})
+		}
+	})
+	return o.n
+}
+
+func handQ14(g *Generator) int64 {
+	var o out[TimedOffer]
+	g.offers(func(b *Bid) {
+		if p := b.Price * euroMills; p > priceFloor && p < priceCeiling {
+			o.emit(&TimedOffer{EuroOffer{b.Auction, b.Bidder, p, b.At, b.Extra}, timeType(b.At), int64(strings.Count(b.Extra, "c"))})
+		}
+	})
+	return o.n
+}
+
+func handQ21(g *Generator) int64 {
+	var o out[ChannelBid]
+	g.offers(func(b *Bid) {
+		if id, ok := channelID(b.Channel, b.URL); ok {
+			o.emit(&ChannelBid{b.Auction, b.Bidder, b.Price, b.Channel, id})
+		}
+	})
+	return o.n
+}
+
+func handQ22(g *Generator) int64 {
+	var o out[DirBid]
+	g.offers(func(b *Bid) {
+		one, two, three := dirs(b.URL)
+		o.emit(&DirBid{b.Auction, b.Bidder, b.Price, b.Channel, one, two, three})
 	})
 	return o.n
 }

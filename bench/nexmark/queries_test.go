@@ -14,7 +14,7 @@ import (
 	"github.com/weir-stream/weir/streamtest"
 )
 
-// checkedEvents are out of order, no two at the same time, and over two days.
+// checkedEvents are out of order, no two at the same time, over several windows of each query, and over two days.
 func checkedEvents(tb testing.TB) *Generator {
 	tb.Helper()
 	return newGenerator(tb, Config{
@@ -30,6 +30,11 @@ type check struct {
 
 // checkRows compares all rows that a query appends.
 func checkRows[T any](name string, q func(stream.Stream[Event]) stream.Stream[T], want func([]Event) []T) check {
+	return checkView(name, q, want, func(row *T) any { return fmt.Sprintf("%+v", *row) })
+}
+
+// checkView compares what upserts amount to: the last row of each key.
+func checkView[T any](name string, q func(stream.Stream[Event]) stream.Stream[T], want func([]Event) []T, key func(*T) any) check {
 	return check{name, func(t *testing.T, g *Generator, events []Event, readsRows bool, opts ...streamtest.Option) {
 		t.Helper()
 		if readsRows {
@@ -40,32 +45,43 @@ func checkRows[T any](name string, q func(stream.Stream[Event]) stream.Stream[T]
 			q(eventsOf(env, g)).To("out", got.Sink())
 			return nil
 		}, opts...)
-		compareCounts(t, countsOf(got.Rows()), countsOf(want(events)))
+		compareViews(t, viewOf(got.Rows(), key), viewOf(want(events), key))
 	}}
 }
 
-// countsOf is how often each row is there.
-func countsOf[T any](rows []T) map[string]int {
-	counts := map[string]int{}
-	for _, r := range rows {
-		counts[fmt.Sprintf("%+v", r)]++
-	}
-	return counts
+// viewed is a row, and how often it came: equal rows are told apart by their number only.
+type viewed struct {
+	row   string
+	times int
 }
 
-func compareCounts(t *testing.T, got, want map[string]int) {
+// viewOf has the last row of each key. Where the key is the row itself it counts, for then nothing may come twice.
+func viewOf[T any](rows []T, key func(*T) any) map[any]viewed {
+	view := map[any]viewed{}
+	for i := range rows {
+		k, row := key(&rows[i]), fmt.Sprintf("%+v", rows[i])
+		times := 0
+		if k == any(row) {
+			times = view[k].times + 1
+		}
+		view[k] = viewed{row, times}
+	}
+	return view
+}
+
+func compareViews(t *testing.T, got, want map[any]viewed) {
 	t.Helper()
 	if len(want) == 0 {
 		t.Fatal("nothing to compare")
 	}
-	for row, n := range want {
-		if got[row] != n {
-			t.Fatalf("got %s %d times, want %d", row, got[row], n)
+	for k, v := range want {
+		if got[k] != v {
+			t.Fatalf("got %v\nwant %v", got[k], v)
 		}
 	}
-	for row, n := range got {
-		if want[row] == 0 {
-			t.Fatalf("got %s %d times, want none", row, n)
+	for k, v := range got {
+		if _, ok := want[k]; !ok {
+			t.Fatalf("got %v\nwhich is not wanted", v)
 		}
 	}
 }
@@ -75,6 +91,24 @@ func checks() []check {
 		checkRows("q0", q0, wantQ0),
 		checkRows("q1", q1, wantQ1),
 		checkRows("q2", q2, wantQ2),
+		checkRows("q3", q3, wantQ3),
+		checkView("q4", q4, wantQ4, func(r *CategoryPrice) any { return r.Category }),
+		checkRows("q5", q5, wantQ5),
+		checkRows("q6", q6, wantQ6),
+		checkRows("q7", q7, wantQ7),
+		checkRows("q8", q8, wantQ8),
+		checkView("q9", q9, wantQ9, func(r *WinningBid) any { return r.Auction.ID }),
+		checkRows("q13", q13, wantQ13),
+		checkRows("q14", q14, wantQ14),
+		checkView("q15", q15, wantQ15, func(r *DayStatistics) any { return r.Day }),
+		checkView("q16", q16, wantQ16, func(r *ChannelStatistics) any { return channelDay{r.Channel, r.Day} }),
+		checkView("q17", q17, wantQ17, func(r *AuctionStatistics) any { return dayOf{r.Auction, r.Day} }),
+		checkView("q18", q18, wantQ18, func(r *Bid) any { return pair{r.Bidder, r.Auction} }),
+		checkView("q19", q19, wantQ19, func(r *RankedBid) any { return pair{r.Rank, r.Auction} }),
+		checkRows("q20", q20, wantQ20),
+		checkRows("q21", q21, wantQ21),
+		checkRows("q22", q22, wantQ22),
+		checkRows("q23", q23, wantQ23),
 	}
 }
 
@@ -98,7 +132,7 @@ func TestQueries(t *testing.T) {
 
 // TestEachQueryIsChecked finds queries that no reference is written for.
 func TestEachQueryIsChecked(t *testing.T) {
-	checked := map[string]bool{}
+	checked := map[string]bool{"q12": true} // TestQ12
 	for _, c := range checks() {
 		checked[c.name] = true
 	}
@@ -113,14 +147,17 @@ func TestEachQueryIsChecked(t *testing.T) {
 	}
 }
 
-// TestHandLoops compares how many rows the loops make with the references.
+// TestHandLoops compares how many rows the loops make with the references, for what appends rows only.
 func TestHandLoops(t *testing.T) {
 	c := checkedEvents(t).Config
 	c.OutOfOrder = 1 // the loops know nothing of watermarks
 	g := newGenerator(t, c)
 	events := g.all()
 	for name, want := range map[string]int{
-		"q0": len(wantQ0(events)), "q1": len(wantQ1(events)), "q2": len(wantQ2(events)),
+		"q0": len(wantQ0(events)), "q1": len(wantQ1(events)), "q2": len(wantQ2(events)), "q3": len(wantQ3(events)),
+		"q5": len(wantQ5(events)), "q6": len(wantQ6(events)), "q7": len(wantQ7(events)), "q8": len(wantQ8(events)), "q13": len(wantQ13(events)),
+		"q14": len(wantQ14(events)), "q20": len(wantQ20(events)), "q21": len(wantQ21(events)), "q22": len(wantQ22(events)),
+		"q23": len(wantQ23(events)),
 	} {
 		q, ok := queryNamed(name)
 		if !ok {
@@ -128,6 +165,39 @@ func TestHandLoops(t *testing.T) {
 		}
 		if got := q.hand(g); got != int64(want) {
 			t.Errorf("the loop of %s makes %d rows, want %d", name, got, want)
+		}
+	}
+}
+
+// TestQ12 counts by the clock: a bidder's window ends ten seconds after it began to be full, whatever comes.
+func TestQ12(t *testing.T) {
+	h := streamtest.New(t, q12)
+	by := func(bidder int64) Event { return Event{Kind: KindBid, Bid: Bid{Bidder: bidder}} }
+	epoch := time.Unix(0, 0).UTC()
+	h.Push(epoch, by(1), by(2), by(1), Event{Kind: KindPerson})
+	h.Restart(2)
+	h.Sleep(9 * time.Second)
+	h.Push(epoch, by(1))
+	if got := h.Take(); len(got) != 0 {
+		t.Errorf("got %v before the windows are over", got)
+	}
+	h.Sleep(time.Second)
+	h.Push(epoch, by(2))
+	h.Sleep(10 * time.Second)
+	end := epoch.Add(countPeriod)
+	compareViews(t,
+		viewOf(h.Take(), func(r *BidderCount) any { return fmt.Sprint(*r) }),
+		viewOf([]BidderCount{{1, 3, epoch, end}, {2, 1, epoch, end}, {2, 1, end, end.Add(countPeriod)}},
+			func(r *BidderCount) any { return fmt.Sprint(*r) }))
+}
+
+func TestTimeType(t *testing.T) {
+	for hour, want := range map[int]string{
+		0: "nightTime", 6: "nightTime", 7: "otherTime", 8: "dayTime", 18: "dayTime", 19: "otherTime", 20: "nightTime",
+	} {
+		at := time.Date(2026, 3, 1, hour, 59, 59, 0, time.UTC)
+		if got := timeType(Millis(at.UnixMilli())); got != want {
+			t.Errorf("%d o'clock is %s, want %s", hour, got, want)
 		}
 	}
 }

@@ -48,8 +48,8 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%q passes", args)
 		}
 	}
-	o, err := parseOptions([]string{"--queries", "q2,q0"})
-	if err != nil || len(o.queries) != 2 || o.queries[0].name != "q2" || o.queries[1].name != "q0" {
+	o, err := parseOptions([]string{"--queries", "q3,q0"})
+	if err != nil || len(o.queries) != 2 || o.queries[0].name != "q3" || o.queries[1].name != "q0" {
 		t.Errorf("%d queries: %v", len(o.queries), err)
 	}
 }
