@@ -79,7 +79,7 @@ func (s *session) executor(ctx context.Context) error {
 			Heartbeat: cmp.Or(time.Duration(spec.GetHeartbeatMillis())*time.Millisecond, defaultHeartbeat),
 		},
 		Graph: g, Rebuild: d.build, Exchange: x, Storage: storageOf(ctx), Start: task.Start,
-		Logger: newLogger(os.Stderr, s.spec.GetSettings()).With("job", r.job),
+		Logger: newLogger(os.Stderr, s.spec.GetSettings()),
 		Post:   r.endpoint.Post, Send: r.endpoint.Send, BufferTimeout: d.settings.BufferTimeout,
 	}, time.Now())
 	// The TaskManager says which slots there are as soon as it hears that the role is taken on, and does not say it again:

@@ -185,7 +185,7 @@ func (t *subtask) openStep(s *step) error {
 			Subtask: t.config.Subtask, Parallelism: v.Parallelism, MaxParallelism: v.MaxParallelism,
 			Attempt: t.config.Attempt,
 		},
-		Logger:  t.logger.With("step", s.node.Name),
+		Logger:  t.config.Logger.With("step", s.node.Name, "uid", s.node.UID),
 		Metrics: s.metrics,
 		Now:     t.clock.Now,
 		WakeAt:  func(at time.Time) { s.wakeAt = at },

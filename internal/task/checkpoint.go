@@ -90,7 +90,9 @@ func (t *subtask) take(b element.CheckpointBarrier, align time.Duration) error {
 	if err != nil {
 		return err
 	}
-	sc := &scan{ack: Acknowledgement{Checkpoint: b.ID, Prepared: prepared, Align: align}, rows: scanRowsFirst}
+	sc := &scan{rows: scanRowsFirst, ack: Acknowledgement{
+		Checkpoint: b.ID, Prepared: prepared, Align: align, Started: start.Add(-align),
+	}}
 	t.begin(cp, sc)
 	sc.began = t.clock.Now()
 	sc.ack.Sync = sc.began.Sub(start)

@@ -24,7 +24,8 @@ type Config struct {
 	Exchange Exchange
 	State    StateStorage
 	Reporter Reporter
-	Logger   *slog.Logger
+	// Logger is that of the executor; the task adds its job, its subtask, its attempt, and the uid of who logs. Nil logs nothing.
+	Logger *slog.Logger
 	// Clock is the system's where nil.
 	Clock Clock
 	// ReaderNumber is the number of the last split assignment that the restored state contains.
@@ -129,6 +130,8 @@ type Acknowledgement struct {
 	// Align is the time from the first barrier to the last, Sync that in which the task did nothing else, Async that of
 	// the writing beside its work.
 	Align, Sync, Async time.Duration
+	// Started is when the first barrier came, or the trigger at a source.
+	Started time.Time
 }
 
 // Status is the state of a task as Flink's ExecutionState has it.

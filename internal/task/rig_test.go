@@ -3,6 +3,7 @@
 package task_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,8 @@ type rig struct {
 	acknowledged   func(task.Acknowledgement)
 	// state, if set, is used instead of storage.
 	state task.StateStorage
+	// logger, if set, is that of the executor.
+	logger *slog.Logger
 }
 
 // newRig makes a task of chained steps; start starts it.
@@ -74,7 +77,7 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	r.task = task.Start(task.Config{
-		Vertex: r.vertex, Attempt: 3, Exchange: r.env, Reporter: rigReporter{r},
+		JobID: "job", Vertex: r.vertex, Attempt: 3, Exchange: r.env, Reporter: rigReporter{r}, Logger: r.logger,
 		Inputs: []task.InputChannel{
 			{Producer: exchange.PartitionID{Attempt: 1}}, {Producer: exchange.PartitionID{Attempt: 2}},
 		},

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/exchange"
+	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/task/alignment"
 	"github.com/weir-stream/weir/internal/task/splits"
 )
@@ -83,9 +85,10 @@ func Start(c Config) Task {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = c.Logger.With("job", c.JobID, "subtask", c.Subtask, "attempt", c.Attempt)
 	t := &subtask{
 		config: c,
-		logger: c.Logger.With("task", c.Vertex.Name, "subtask", c.Subtask, "attempt", c.Attempt),
+		logger: c.Logger.With("task", c.Vertex.Name, "uid", uidsOf(c.Vertex)),
 		clock:  c.Clock,
 		mail:   newMailbox(),
 		done:   make(chan struct{}),
@@ -99,6 +102,17 @@ func Start(c Config) Task {
 	// Owner: whoever called Start; Cancel stops the goroutine, Done tells of its end.
 	go t.run()
 	return t
+}
+
+// uidsOf lists the uids of a chain.
+func uidsOf(v *graph.JobVertex) string {
+	var uids []string
+	for _, n := range v.Nodes {
+		if n.UID != "" {
+			uids = append(uids, n.UID)
+		}
+	}
+	return strings.Join(uids, ",")
 }
 
 // Trigger starts a checkpoint.

@@ -69,7 +69,7 @@ func (c InProcess) Executor(r ExecutorRequest) (Executor, error) {
 			JobID: r.JobID, TaskManager: r.TaskManager, Incarnation: r.Incarnation, Heartbeat: r.Heartbeat,
 		},
 		Graph: g, Exchange: c.Exchange, Storage: c.Storage, Start: c.Start,
-		Clock: c.Clock, Logger: c.Logger.With("job", r.JobID), Post: r.Post, Send: r.Send,
+		Clock: c.Clock, Logger: c.Logger, Post: r.Post, Send: r.Send,
 		BufferTimeout: c.BufferTimeout, RowsMax: c.RowsMax,
 	}, r.Now), nil
 }

@@ -83,8 +83,11 @@ type Prepared struct {
 	Committables []byte
 }
 
-// Timing is how long the parts of a snapshot took in a task.
-type Timing struct{ Align, Sync, Async, StartDelay time.Duration }
+// Timing is how long the parts of a snapshot took in a task, and when its first barrier came; that is zero if it isn't known.
+type Timing struct {
+	Align, Sync, Async time.Duration
+	Started            time.Time
+}
 
 // Decline says that a task can't take part.
 type Decline struct {

@@ -71,6 +71,9 @@ type SubtaskStats struct {
 	Acked                  time.Time
 	StateBytes, AddedBytes int64
 	Timing                 Timing
+	// StartDelay is the time from the trigger to the first barrier. The clocks of two machines may make it too short, but never
+	// negative; it is -1 if it isn't known.
+	StartDelay time.Duration
 }
 
 // RestoreStats say what was restored last.
@@ -147,7 +150,10 @@ func (s *CheckpointStats) acked(o *open, a Ack, now time.Time) {
 	v := &s.Vertices[a.Task.Vertex]
 	v.Acknowledged++
 	t := &v.Subtasks[a.Task.Subtask]
-	t.Acked, t.Timing = now, a.Timing
+	t.Acked, t.Timing, t.StartDelay = now, a.Timing, -1
+	if !a.Timing.Started.IsZero() {
+		t.StartDelay = max(0, a.Timing.Started.Sub(s.Trigger))
+	}
 	for i := range a.State {
 		t.StateBytes += a.State[i].State.Bytes()
 		t.AddedBytes += a.State[i].State.Added(o.id)

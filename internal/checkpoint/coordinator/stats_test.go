@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/checkpoint"
+	"github.com/weir-stream/weir/internal/graph"
 )
 
 // TestCountsGoOn takes over from a JobMaster that had triggered 20 checkpoints, of which 15 completed, the newest last.
@@ -30,7 +31,18 @@ func TestCountsGoOn(t *testing.T) {
 	}
 	next := &open{id: 50, kind: checkpoint.Periodic}
 	next.stats = c.stats.triggered(next, time.Unix(200, 0))
-	next.stats.LatestAck = time.Unix(201, 0)
+	next.parts = [][]part{{{}, {}, {}}}
+	next.stats.Vertices = []VertexStats{{Subtasks: make([]SubtaskStats, 3)}}
+	for i, tt := range []struct {
+		started time.Time
+		want    time.Duration
+	}{{time.Unix(200, 5e8), time.Second / 2}, {time.Unix(199, 0), 0}, {time.Time{}, -1}} {
+		a := Ack{Task: graph.SubtaskID{Subtask: i}, Timing: Timing{Started: tt.started}}
+		next.stats.acked(next, a, time.Unix(201, 0))
+		if got := next.stats.Vertices[0].Subtasks[i].StartDelay; got != tt.want {
+			t.Errorf("a first barrier at %v came after %v, want %v", tt.started, got, tt.want)
+		}
+	}
 	if h := c.stats.history(next); h.Total != 21 || h.Completed != 16 || h.Restored != 2 || !h.Acknowledged.Equal(time.Unix(201, 0)) {
 		t.Errorf("the next one tells %+v", h)
 	}

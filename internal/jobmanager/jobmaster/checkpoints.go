@@ -56,10 +56,14 @@ func checkpointOf(c *coordinator.CheckpointStats, g *graph.JobGraph, path func(i
 		d := &weirpb.CheckpointVertex{Vertex: g.Vertices[i].ID, Acknowledged: int32(v.Acknowledged)}
 		for k := range v.Subtasks {
 			s := &v.Subtasks[k]
+			delay := int64(unknown)
+			if s.StartDelay >= 0 {
+				delay = s.StartDelay.Milliseconds()
+			}
 			d.Subtasks = append(d.Subtasks, &weirpb.CheckpointSubtask{
 				Index: int32(k), Ack: millis(s.Acked), StateBytes: s.StateBytes, AddedBytes: s.AddedBytes,
 				AlignMillis: s.Timing.Align.Milliseconds(), SyncMillis: s.Timing.Sync.Milliseconds(),
-				AsyncMillis: s.Timing.Async.Milliseconds(), StartDelayMillis: unknown,
+				AsyncMillis: s.Timing.Async.Milliseconds(), StartDelayMillis: delay,
 			})
 		}
 		w.Vertices = append(w.Vertices, d)

@@ -30,7 +30,9 @@ func TestDetail(t *testing.T) {
 	sub.Past = []core.AttemptDetails{{State: core.Failed, Attempt: 6, Number: 1, Endpoint: "/sock", Cause: cause}}
 	completed := func(id int64, kind checkpoint.Kind) *coordinator.CheckpointStats {
 		return &coordinator.CheckpointStats{ID: id, Kind: kind, Status: coordinator.Completed, Trigger: at(id), Vertices: []coordinator.VertexStats{
-			{Acknowledged: 1, Subtasks: []coordinator.SubtaskStats{{Acked: at(id + 1), StateBytes: 9}}},
+			{Acknowledged: 1, Subtasks: []coordinator.SubtaskStats{
+				{Acked: at(id + 1), StateBytes: 9, StartDelay: 2 * time.Second},
+			}},
 		}}
 	}
 	d := core.JobDetails{
@@ -66,7 +68,7 @@ func TestDetail(t *testing.T) {
 	if h[0].GetLocation() != "" || h[1].GetLocation() != "at/3" {
 		t.Errorf("places: %q of a savepoint, %q of a checkpoint", h[0].GetLocation(), h[1].GetLocation())
 	}
-	if s := h[1].GetVertices()[0].GetSubtasks()[0]; s.GetAck() != 4000 || s.GetStateBytes() != 9 || s.GetStartDelayMillis() != unknown {
+	if s := h[1].GetVertices()[0].GetSubtasks()[0]; s.GetAck() != 4000 || s.GetStateBytes() != 9 || s.GetStartDelayMillis() != 2000 {
 		t.Errorf("subtask of a checkpoint: %v", s)
 	}
 }

@@ -2149,13 +2149,15 @@ type AcknowledgeCheckpoint struct {
 	// state is what the task wrote, encoded by package checkpoint; the control plane hands it on unread.
 	State []byte `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// prepared are the committables of the sinks of the task.
-	Prepared      []*Prepared `protobuf:"bytes,4,rep,name=prepared,proto3" json:"prepared,omitempty"`
-	Bytes         int64       `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	AlignNanos    int64       `protobuf:"varint,6,opt,name=align_nanos,json=alignNanos,proto3" json:"align_nanos,omitempty"`
-	SyncNanos     int64       `protobuf:"varint,7,opt,name=sync_nanos,json=syncNanos,proto3" json:"sync_nanos,omitempty"`
-	AsyncNanos    int64       `protobuf:"varint,8,opt,name=async_nanos,json=asyncNanos,proto3" json:"async_nanos,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Prepared   []*Prepared `protobuf:"bytes,4,rep,name=prepared,proto3" json:"prepared,omitempty"`
+	Bytes      int64       `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	AlignNanos int64       `protobuf:"varint,6,opt,name=align_nanos,json=alignNanos,proto3" json:"align_nanos,omitempty"`
+	SyncNanos  int64       `protobuf:"varint,7,opt,name=sync_nanos,json=syncNanos,proto3" json:"sync_nanos,omitempty"`
+	AsyncNanos int64       `protobuf:"varint,8,opt,name=async_nanos,json=asyncNanos,proto3" json:"async_nanos,omitempty"`
+	// started_unix_nanos is when the first barrier came, or the trigger at a source, by the clock of the executor.
+	StartedUnixNanos int64 `protobuf:"varint,9,opt,name=started_unix_nanos,json=startedUnixNanos,proto3" json:"started_unix_nanos,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *AcknowledgeCheckpoint) Reset() {
@@ -2240,6 +2242,13 @@ func (x *AcknowledgeCheckpoint) GetSyncNanos() int64 {
 func (x *AcknowledgeCheckpoint) GetAsyncNanos() int64 {
 	if x != nil {
 		return x.AsyncNanos
+	}
+	return 0
+}
+
+func (x *AcknowledgeCheckpoint) GetStartedUnixNanos() int64 {
+	if x != nil {
+		return x.StartedUnixNanos
 	}
 	return 0
 }
@@ -4397,7 +4406,7 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\vallocations\x18\x05 \x03(\tR\vallocations\x12!\n" +
 	"\fdata_address\x18\x06 \x01(\tR\vdataAddress\x12 \n" +
 	"\vfingerprint\x18\a \x01(\x04R\vfingerprint\x12\x18\n" +
-	"\aprocess\x18\b \x01(\tR\aprocess\"\x8e\x02\n" +
+	"\aprocess\x18\b \x01(\tR\aprocess\"\xbc\x02\n" +
 	"\x15AcknowledgeCheckpoint\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x03R\n" +
@@ -4411,7 +4420,8 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
 	"sync_nanos\x18\a \x01(\x03R\tsyncNanos\x12\x1f\n" +
 	"\vasync_nanos\x18\b \x01(\x03R\n" +
-	"asyncNanos\"J\n" +
+	"asyncNanos\x12,\n" +
+	"\x12started_unix_nanos\x18\t \x01(\x03R\x10startedUnixNanos\"J\n" +
 	"\bPrepared\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\"\n" +
 	"\fcommittables\x18\x02 \x01(\fR\fcommittables\"e\n" +

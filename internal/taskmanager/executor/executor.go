@@ -237,7 +237,7 @@ func (x *Executor) taskConfig(s core.Start) (*task.Config, error) {
 		Subtask: int(s.Task.GetSubtask()), Attempt: s.Task.GetAttempt(),
 		Exchange: x.config.Exchange, State: storage, Clock: x.config.Clock,
 		Reporter:     &reporter{x},
-		Logger:       x.config.Logger.With("vertex", v.Name, "subtask", s.Task.GetSubtask(), "attempt", s.Task.GetAttempt()),
+		Logger:       x.config.Logger,
 		ReaderNumber: s.Task.GetReaderNumber(), BufferTimeout: x.config.BufferTimeout, RowsMax: x.config.RowsMax,
 	}
 	inputs, err := core.Inputs(s.Deploy, v, c.Subtask)

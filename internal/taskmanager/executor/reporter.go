@@ -29,6 +29,7 @@ func (r *reporter) Acknowledge(attempt int64, a task.Acknowledgement) {
 	m := &weirpb.AcknowledgeCheckpoint{
 		Checkpoint: a.Checkpoint, Attempt: attempt, State: a.State, Bytes: a.Bytes,
 		AlignNanos: a.Align.Nanoseconds(), SyncNanos: a.Sync.Nanoseconds(), AsyncNanos: a.Async.Nanoseconds(),
+		StartedUnixNanos: a.Started.UnixNano(),
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.Prepared)) {
 		m.Prepared = append(m.Prepared, &weirpb.Prepared{Operator: id, Committables: a.Prepared[id]})

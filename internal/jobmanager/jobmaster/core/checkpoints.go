@@ -222,6 +222,9 @@ func (m *Master) acknowledged(k *weirpb.AcknowledgeCheckpoint) {
 		Align: time.Duration(k.GetAlignNanos()), Sync: time.Duration(k.GetSyncNanos()),
 		Async: time.Duration(k.GetAsyncNanos()),
 	}}
+	if at := k.GetStartedUnixNanos(); at > 0 {
+		ack.Timing.Started = time.Unix(0, at)
+	}
 	var err error
 	if ack.State, err = checkpoint.DecodeTaskState(k.GetState()); err != nil {
 		m.tell(coordinator.Decline{Task: task, Attempt: e.attempt, ID: k.GetCheckpoint(), Reason: err.Error()})
