@@ -56,9 +56,12 @@ func sources() {
 	_, _, _, _ = flights, weather, words, built
 }
 
+func (h *Hourly) day() string { return h.Hour.UTC().Format("day=2006-01-02") }
+
 func sinks() {
 	file.CSVSink[Hourly]("out/hourly")
 	file.JSONSink[Alert]("out/alerts").RollSize(128 << 20).RollInterval(10 * time.Minute)
+	file.CSVSink[Hourly]("out/days").PartitionBy((*Hourly).day)
 	file.LinesSink("out/words")
 }
 
