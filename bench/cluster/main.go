@@ -40,7 +40,7 @@ type bench struct {
 
 func main() {
 	var b bench
-	only := flag.String("only", "start,submit,idle,kill100,kill1000,many,place", "what to measure, separated by commas")
+	only := flag.String("only", "start,submit,idle,kill100,kill1000,pace,many,place", "what to measure, separated by commas")
 	nice := flag.Int("nice", 0, "nice value of all that is measured; below 0 it is ahead of the machine's other work")
 	flag.IntVar(&b.rounds, "rounds", 7, "clusters that are started, and jobs that are submitted")
 	flag.IntVar(&b.kills, "kills", 5, "processes that are killed for each figure")
@@ -96,6 +96,7 @@ func (b *bench) measure(ctx context.Context, only []string) error {
 		{"idle", b.measureIdle},
 		{"kill100", kills(100, "1 s")},
 		{"kill1000", kills(1000, "3 s")},
+		{"pace", b.measurePace},
 		{"many", b.measureMany},
 		{"place", b.measurePlace},
 	}

@@ -5,8 +5,8 @@
 //
 //	events --> by key: state --> signs ~~datagrams~~> who measures
 //
-// The first events touch each key once, so that the state is whole; what follows touches one key in a hundred, so that
-// checkpoints are increments.
+// The first events touch each key once, so that the state is whole; what follows touches one key in a hundred, or as many
+// as is asked for, so that checkpoints are increments.
 package main
 
 import (
@@ -69,19 +69,17 @@ func (c *counter) Process(st *row, _ *stream.Ctx[int64], in *event, out *stream.
 	return nil
 }
 
-// hotShare is the share of the keys that are touched again.
-const hotShare = 100
-
 func build(env *stream.Env) error {
 	keys := env.Flag("keys", int64(1000), "how many keys there are, of 1000 bytes of state each")
 	rate := env.Flag("rate", 1000.0, "events a second")
+	share := env.Flag("hot-share", int64(100), "one key in so many is touched again")
 	watch := env.Flag("watch", "", "unix socket that is told of results; none if empty")
 	env.Checkpoint(stream.Checkpoints{
 		Interval:          env.Flag("checkpoint-interval", time.Second, "time between checkpoints"),
 		TolerableFailures: 1 << 30, // a disk that others use is too slow now and then
 	})
 	env.Restart(stream.FixedDelay(1<<30, 0)) // each failure counts as a first one
-	hot := max(1, keys/hotShare)
+	hot := max(1, keys/max(1, share))
 	source := generator.New(func(i int64, e *event) {
 		e.Key = i
 		if i >= keys {
