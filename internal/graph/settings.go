@@ -42,7 +42,7 @@ func (c Checkpoints) WithDefaults() Checkpoints {
 type RestartKind uint8
 
 const (
-	// ExponentialDelay restarts at once, then after a delay that doubles up to a limit; the default.
+	// ExponentialDelay restarts at once, then after a delay that grows up to a limit; the default.
 	ExponentialDelay RestartKind = iota
 	// NoRestart fails the job at the first failure.
 	NoRestart
@@ -62,6 +62,9 @@ type Restart struct {
 	Delay time.Duration
 	// DelayMax limits ExponentialDelay, 1 minute by default; Reset, 1 hour, is the quiet time after which it begins anew.
 	DelayMax, Reset time.Duration
+	// Multiplier is by how much the delay of ExponentialDelay grows each time, 2 by default. Jitter is the share of it by which it
+	// is made longer or shorter at random.
+	Multiplier, Jitter float64
 }
 
 // WithDefaults fills in what is zero.
@@ -77,6 +80,9 @@ func (r Restart) WithDefaults() Restart {
 	}
 	if r.Reset == 0 {
 		r.Reset = time.Hour
+	}
+	if r.Multiplier == 0 {
+		r.Multiplier = 2
 	}
 	return r
 }

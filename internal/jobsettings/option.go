@@ -4,6 +4,7 @@ package jobsettings
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,8 +151,17 @@ func optionsOfRestart() []Option {
 			return delay(v, &s.failureRate.Delay)
 		}},
 		{
-			"restart-strategy.exponential-delay.initial-backoff", "time before the second restart; it doubles from there", nil,
+			"restart-strategy.exponential-delay.initial-backoff", "time before the second restart; it grows from there", nil,
 			func(s *Settings, v string) error { return duration(v, &s.exponential.Delay) },
+		},
+		{
+			"restart-strategy.exponential-delay.backoff-multiplier", "by how much the time before a restart grows each time; 2 by default", nil,
+			func(s *Settings, v string) error { return decimal(v, 1, multiplierMax, &s.exponential.Multiplier) },
+		},
+		{
+			"restart-strategy.exponential-delay.jitter-factor",
+			"share by which it is longer or shorter at random, from 0 to 1; 0 by default", nil,
+			func(s *Settings, v string) error { return decimal(v, 0, 1, &s.exponential.Jitter) },
 		},
 		{
 			"restart-strategy.exponential-delay.max-backoff", "the longest time before a restart", nil,
@@ -218,6 +228,18 @@ func count(value string, least int, to *int) error {
 		return errors.New("want a number from " + strconv.Itoa(least))
 	}
 	*to = n
+	return nil
+}
+
+// multiplierMax bounds what makes no sense: the second restart would come after the longest time.
+const multiplierMax = 1000
+
+func decimal(value string, least, most float64, to *float64) error {
+	f, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(f >= least && f <= most) {
+		return fmt.Errorf("want a number from %v to %v", least, most)
+	}
+	*to = f
 	return nil
 }
 

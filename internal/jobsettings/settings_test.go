@@ -64,6 +64,9 @@ func TestRestart(t *testing.T) {
 			Kind: graph.FailureRate, Failures: 2, Interval: time.Minute, Delay: time.Second,
 		},
 		"restart-strategy.type=exponential-delay,restart-strategy.exponential-delay.initial-backoff=2s": {Delay: 2 * time.Second},
+		"restart-strategy.exponential-delay.backoff-multiplier=1.5,restart-strategy.exponential-delay.jitter-factor=0.1": {
+			Multiplier: 1.5, Jitter: 0.1,
+		},
 	} {
 		s, err := jobsettings.Parse(parse(text))
 		if err != nil || s.Restart != want {
@@ -93,6 +96,8 @@ func TestParseRefuses(t *testing.T) {
 		"restart-strategy.failure-rate.delay=-1s":                     "want a time",
 		"execution.checkpointing.savepoint-dir=":                      "want a value",
 		"restart-strategy.fixed-delay.attempts=some":                  "want a number from 1",
+		"restart-strategy.exponential-delay.backoff-multiplier=0.5":   "want a number from 1 to 1000",
+		"restart-strategy.exponential-delay.jitter-factor=NaN":        "want a number from 0 to 1",
 		"execution.checkpointing.num-retained=1000000000000000000000": "want a number from 1",
 	} {
 		if _, err := jobsettings.Parse(parse(pair)); err == nil || !strings.Contains(err.Error(), want) {

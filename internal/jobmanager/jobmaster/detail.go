@@ -107,7 +107,11 @@ func strategyOf(r graph.Restart) string {
 		return fmt.Sprintf("failure rate: up to %d failures within %v, restarts after %v", r.Failures, r.Interval, r.Delay)
 	case graph.ExponentialDelay:
 	}
-	return fmt.Sprintf("exponential delay: at once, then from %v up to %v", r.Delay, r.DelayMax)
+	text := fmt.Sprintf("exponential delay: at once, then from %v up to %v, times %v each time", r.Delay, r.DelayMax, r.Multiplier)
+	if r.Jitter > 0 {
+		text += fmt.Sprintf(", give or take %v %%", 100*r.Jitter)
+	}
+	return text
 }
 
 func vertexOf(d *core.VertexDetails, v *graph.JobVertex) *weirpb.VertexDetail {

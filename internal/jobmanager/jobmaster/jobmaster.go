@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -108,7 +109,7 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 			CheckpointDir: c.Leader.Location(), Heartbeat: c.Heartbeat, HeartbeatTimeout: c.HeartbeatTimeout,
 			SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, ReconcileTimeout: c.ReconcileTimeout,
 			IDs:      coordinator.IDsReserved{First: c.Takeover.IDs.First, Count: c.Takeover.IDs.Count},
-			Retained: retained, Newest: newest(c.Takeover.Complete), Past: past,
+			Retained: retained, Newest: newest(c.Takeover.Complete), Past: past, Random: rand.Float64,
 		}, time.Now()),
 		enumerators: map[int]*enumerator{}, committers: newCommitters(c.Graph), done: make(chan struct{}),
 		waiting: map[int64]chan coordinator.Reply{},

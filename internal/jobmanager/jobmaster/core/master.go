@@ -28,6 +28,8 @@ type Config struct {
 	// Past is the metadata of the newest complete checkpoint that can be read, for what it tells of earlier JobMasters; nil if
 	// there is none.
 	Past *checkpoint.Metadata
+	// Random draws from [0, 1), for the jitter of restarts; nil for none.
+	Random func() float64
 	// Heartbeat is the time between two; a TaskManager that was silent for HeartbeatTimeout is lost.
 	Heartbeat, HeartbeatTimeout time.Duration
 	// SlotTimeout is how long the job waits for slots before it fails.
@@ -74,7 +76,7 @@ func NewMaster(c Config, now time.Time) *Master {
 		config:   c,
 		graph:    newExecutionGraph(c.Graph, c.Epoch, now),
 		slots:    newSlotPool(c.Graph.SlotsNeeded()),
-		restarts: restarts{settings: c.Graph.Stream.Restart},
+		restarts: restarts{settings: c.Graph.Stream.Restart, random: c.Random},
 	}
 	for _, v := range c.Graph.Vertices {
 		if v.Source() == nil {

@@ -11,6 +11,8 @@ import (
 // restarts decides whether and when a job goes on after a failure.
 type restarts struct {
 	settings graph.Restart
+	// random draws from [0, 1), for the jitter; nil for none.
+	random func() float64
 	// count is the number of restarts granted: in all by FixedDelay, in a row by ExponentialDelay.
 	count int
 	// granted counts all restarts, for people.
@@ -53,19 +55,23 @@ func (r *restarts) decide(now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// exponential is nothing for the first failure, then Delay, doubled each time up to DelayMax, until the job was quiet for
-// Reset.
+// exponential is nothing for the first failure, then Delay, multiplied each time up to DelayMax, until the job was quiet for
+// Reset; each but the first a little longer or shorter.
 func (r *restarts) exponential(now time.Time, s graph.Restart) time.Duration {
 	if r.count > 0 && now.Sub(r.last) >= s.Reset {
 		r.count = 0
 	}
 	var delay time.Duration
 	if r.count > 0 {
-		delay = s.Delay
-		for i := 1; i < r.count && delay < s.DelayMax; i++ {
-			delay *= 2
+		grown := float64(s.Delay)
+		for i := 1; i < r.count && grown < float64(s.DelayMax) && s.Multiplier > 1; i++ {
+			grown *= s.Multiplier
 		}
-		delay = min(delay, s.DelayMax)
+		grown = min(grown, float64(s.DelayMax))
+		if r.random != nil {
+			grown += s.Jitter * grown * (2*r.random() - 1)
+		}
+		delay = min(time.Duration(grown), s.DelayMax)
 	}
 	r.count++
 	r.last = now.Add(delay)

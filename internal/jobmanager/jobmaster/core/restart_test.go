@@ -38,6 +38,24 @@ func TestRestartStrategies(t *testing.T) {
 			[]time.Duration{0, s(1), s(2), s(4), s(8), s(16), s(32), s(60), s(60), s(60)},
 		},
 		{
+			"exponential delay by less",
+			graph.Restart{Multiplier: 1.5, DelayMax: s(3)},
+			[]time.Duration{0, s(1), s(2), s(4), s(8), s(16)},
+			[]time.Duration{0, s(1), s(1.5), s(2.25), s(3), s(3)},
+		},
+		{
+			"exponential delay that does not grow",
+			graph.Restart{Multiplier: 1},
+			[]time.Duration{0, s(1), s(2), s(4)},
+			[]time.Duration{0, s(1), s(1), s(1)},
+		},
+		{
+			"exponential delay with jitter", // by a tenth less, nothing, a tenth more, which the limit takes back
+			graph.Restart{Jitter: 0.1, DelayMax: s(4)},
+			[]time.Duration{0, s(1), s(2), s(4)},
+			[]time.Duration{0, s(0.9), s(2), s(4)},
+		},
+		{
 			"quiet for an hour",
 			graph.Restart{},
 			[]time.Duration{0, s(10), s(11 + 3599), s(11 + 3600 + 3602)},
@@ -47,7 +65,11 @@ func TestRestartStrategies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := restarts{settings: tt.settings}
+			drawn := -0.5
+			r := restarts{settings: tt.settings, random: func() float64 {
+				drawn += 0.5
+				return drawn
+			}}
 			for i, at := range tt.at {
 				delay, ok := r.next(time.Unix(0, 0).Add(at))
 				if !ok {
