@@ -142,3 +142,34 @@ func handQ8(g *Generator) int64 {
 	fire()
 	return o.n
 }
+
+// session is one of q11 that may go on.
+type session struct {
+	bids        int64
+	start, last Millis
+}
+
+func handQ11(g *Generator) int64 {
+	var o out[BidderCount]
+	sessions := map[int64]*session{}
+	gap := Millis(sessionGap.Milliseconds())
+	end := func(bidder int64, s *session) {
+		o.emit(&BidderCount{bidder, s.bids, s.start.Time(), (s.last + gap).Time()})
+	}
+	g.offers(func(b *Bid) {
+		s, isNew := rowOf(sessions, b.Bidder)
+		if !isNew && b.At > s.last+gap {
+			end(b.Bidder, s)
+			isNew = true
+		}
+		if isNew {
+			s.bids, s.start = 0, b.At
+		}
+		s.bids++
+		s.last = b.At
+	})
+	for bidder, s := range sessions {
+		end(bidder, s)
+	}
+	return o.n
+}

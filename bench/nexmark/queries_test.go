@@ -5,7 +5,10 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +50,44 @@ func checkView[T any](name string, q func(stream.Stream[Event]) stream.Stream[T]
 		}, opts...)
 		compareViews(t, viewOf(got.Rows(), key), viewOf(want(events), key))
 	}}
+}
+
+// checkLog compares the files of q10, each with the directory that it is in.
+func checkLog(t *testing.T, g *Generator, events []Event, readsRows bool, opts ...streamtest.Option) {
+	t.Helper()
+	if readsRows {
+		opts = append(opts, streamtest.Source("events", events...))
+	}
+	dir := t.TempDir()
+	streamtest.Run(t, func(env *stream.Env) error {
+		bids, log := q10(eventsOf(env, g), dir)
+		bids.To("out", log)
+		return nil
+	}, opts...)
+	var got, want []string
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, err := filepath.Rel(dir, filepath.Dir(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] { // behind the head
+			got = append(got, of+": "+line)
+		}
+	}
+	for _, o := range wantQ0(events) {
+		want = append(want, fmt.Sprintf("%s: %d,%d,%d,%d,%s",
+			o.At.Time().Format("day=2006-01-02/minute=15-04"), o.Auction, o.Bidder, o.Price, o.At, o.Extra))
+	}
+	text := func(line *string) any { return *line }
+	compareViews(t, viewOf(got, text), viewOf(want, text))
 }
 
 // viewed is a row, and how often it came: equal rows are told apart by their number only.
@@ -98,6 +139,8 @@ func checks() []check {
 		checkRows("q7", q7, wantQ7),
 		checkRows("q8", q8, wantQ8),
 		checkView("q9", q9, wantQ9, func(r *WinningBid) any { return r.Auction.ID }),
+		{"q10", checkLog},
+		checkRows("q11", q11, wantQ11),
 		checkRows("q13", q13, wantQ13),
 		checkRows("q14", q14, wantQ14),
 		checkView("q15", q15, wantQ15, func(r *DayStatistics) any { return r.Day }),
@@ -155,7 +198,7 @@ func TestHandLoops(t *testing.T) {
 	events := g.all()
 	for name, want := range map[string]int{
 		"q0": len(wantQ0(events)), "q1": len(wantQ1(events)), "q2": len(wantQ2(events)), "q3": len(wantQ3(events)),
-		"q5": len(wantQ5(events)), "q6": len(wantQ6(events)), "q7": len(wantQ7(events)), "q8": len(wantQ8(events)), "q13": len(wantQ13(events)),
+		"q5": len(wantQ5(events)), "q6": len(wantQ6(events)), "q7": len(wantQ7(events)), "q8": len(wantQ8(events)), "q10": len(wantQ0(events)), "q11": len(wantQ11(events)), "q13": len(wantQ13(events)),
 		"q14": len(wantQ14(events)), "q20": len(wantQ20(events)), "q21": len(wantQ21(events)), "q22": len(wantQ22(events)),
 		"q23": len(wantQ23(events)),
 	} {

@@ -193,6 +193,23 @@ func wantQ9(events []Event) (want []WinningBid) {
 	return want
 }
 
+func wantQ11(events []Event) (want []BidderCount) {
+	for bidder, in := range grouped(events, func(b *Bid) int64 { return b.Bidder }) {
+		slices.SortFunc(in, func(x, y Bid) int { return cmp.Compare(x.At, y.At) })
+		for len(in) > 0 {
+			n := 1
+			for n < len(in) && in[n].At.Time().Sub(in[n-1].At.Time()) <= 10*time.Second {
+				n++
+			}
+			want = append(want, BidderCount{
+				Bidder: bidder, Bids: int64(n), Start: in[0].At.Time(), End: in[n-1].At.Time().Add(10 * time.Second),
+			})
+			in = in[n:]
+		}
+	}
+	return want
+}
+
 func wantQ13(events []Event) (want []EnrichedBid) {
 	for _, b := range bidsIn(events) {
 		value := fmt.Sprintf("side-%d", b.Auction%10_000*7%10_000)

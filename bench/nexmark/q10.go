@@ -1,0 +1,75 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/connector"
+	"github.com/weir-stream/weir/connector/file"
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/stream"
+)
+
+// q10 logs all bids to files, by day and minute, exactly once.
+//
+//	CREATE TABLE log (auction, bidder, price, dateTime, extra, day, minute) PARTITIONED BY (day, minute)
+//	  WITH (connector = filesystem, format = csv)
+//	INSERT INTO log SELECT auction, bidder, price, dateTime, extra, DATE_FORMAT(dateTime, 'yyyy-MM-dd'),
+//	  DATE_FORMAT(dateTime, 'HH:mm') FROM bid
+func q10(events stream.Stream[Event], dir string) (stream.Stream[Offer], file.Sink[Offer]) {
+	minutes := minuteNames()
+	return q0(events), file.CSVSink[Offer](dir).PartitionBy(func(o *Offer) string {
+		return "day=" + o.At.Time().Format(time.DateOnly) + "/" + minutes[minuteOf(o.At)]
+	})
+}
+
+// minuteNames are the directories of all minutes of a day.
+func minuteNames() []string {
+	names := make([]string, 24*60)
+	for i := range names {
+		names[i] = fmt.Sprintf("minute=%02d-%02d", i/60, i%60)
+	}
+	return names
+}
+
+// logQuery is q10 with a sink of its own.
+func logQuery() query {
+	return query{name: "q10", hand: handQ10, flinkPerCore: 122_000, job: func(g *Generator, s settings, rows *counter) weir.Build {
+		return func(env *stream.Env) error {
+			s.apply(env)
+			bids, log := q10(eventsOf(env, g), filepath.Join(s.checkpointDir, "q10"))
+			bids.To("out", countedLog{log.Overwrite(true), rows})
+			return nil
+		}
+	}}
+}
+
+// countedLog counts the rows of a log.
+type countedLog struct {
+	file.Sink[Offer]
+	rows *counter
+}
+
+// NewWriter makes a writer that counts.
+func (s countedLog) NewWriter(
+	ctx context.Context, rt connector.RuntimeContext, restored []connector.None,
+) (connector.Writer[Offer, connector.None, file.Pending], error) {
+	w, err := s.Sink.NewWriter(ctx, rt, restored)
+	return countedWriter{w, s.rows}, err
+}
+
+type countedWriter struct {
+	connector.Writer[Offer, connector.None, file.Pending]
+	rows *counter
+}
+
+// Write counts the batch.
+func (w countedWriter) Write(ctx context.Context, in *element.Batch[Offer]) error {
+	w.rows.n.Add(int64(in.Len()))
+	return w.Writer.Write(ctx, in)
+}
