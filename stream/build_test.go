@@ -4,6 +4,7 @@ package stream_test
 
 import (
 	"errors"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/weir-stream/weir/connector/generator"
 	"github.com/weir-stream/weir/state"
 	"github.com/weir-stream/weir/stream"
+	"github.com/weir-stream/weir/watermark"
 	"github.com/weir-stream/weir/window"
 )
 
@@ -28,6 +30,19 @@ func source() generator.Source[event] {
 }
 
 func events(env *stream.Env) stream.Stream[event] { return env.From("events", source()) }
+
+func timed(env *stream.Env) stream.Stream[event] {
+	return env.From("timed", source()).Watermarks(watermark.Ascending(func(e *event) time.Time { return time.Unix(e.Key, 0) }))
+}
+
+func pairs(_ *stream.WindowCtx[int64], a, _ *event, out *stream.Out[event]) error {
+	out.Emit(*a)
+	return nil
+}
+
+func groups(_ *stream.WindowCtx[int64], _, _ iter.Seq[*event], _ *stream.Out[event]) error {
+	return nil
+}
 
 func sink[T any]() collect.Sink[T] { return collect.New[T]().Sink() }
 
@@ -138,6 +153,39 @@ func TestBuildErrors(t *testing.T) {
 				Reduce("sum", func(acc, in *event) { acc.Value += in.Value }).To("out", sink[event]())
 			return nil
 		}, []string{"WindowBy", "nil"}},
+		"join without event time": {func(env *stream.Env) error {
+			events(env).KeyBy(key).Join(timed(env).KeyBy(key), window.Tumbling(time.Minute)).Apply("join", pairs).To("out", sink[event]())
+			return nil
+		}, []string{`Join "join"`, "no event time", `source "events"`}},
+		"join of no window": {func(env *stream.Env) error {
+			timed(env).KeyBy(key).Join(timed(env).KeyBy(key), window.Assigner{}).Apply("join", pairs).To("out", sink[event]())
+			return nil
+		}, []string{`Join "join"`, "positive"}},
+		"join with no function": {func(env *stream.Env) error {
+			s := timed(env).KeyBy(key)
+			s.Join(s, window.Tumbling(time.Minute)).Apply("join",
+				(func(*stream.WindowCtx[int64], *event, *event, *stream.Out[event]) error)(nil)).To("out", sink[event]())
+			return nil
+		}, []string{`Join "join"`, "nil"}},
+		"co-group without event time": {func(env *stream.Env) error {
+			timed(env).KeyBy(key).CoGroup(events(env).KeyBy(key), window.Session(time.Minute)).
+				Apply("groups", groups).To("out", sink[event]())
+			return nil
+		}, []string{`CoGroup "groups"`, "no event time", `source "events"`}},
+		"co-group of no gap": {func(env *stream.Env) error {
+			s := timed(env).KeyBy(key)
+			s.CoGroup(s, window.Session(-1)).Apply("groups", groups).To("out", sink[event]())
+			return nil
+		}, []string{`CoGroup "groups"`, "gap of -1ns"}},
+		"join of two jobs": {func(env *stream.Env) error {
+			var other stream.Keyed[int64, event]
+			_, _ = stream.Describe(stream.Setup{Name: "other"}, func(env *stream.Env) error {
+				other = events(env).KeyBy(key)
+				return nil
+			})
+			timed(env).KeyBy(key).Join(other, window.Tumbling(time.Minute)).Apply("join", pairs).To("out", sink[event]())
+			return nil
+		}, []string{"Join", "different jobs"}},
 		"nil function": {func(env *stream.Env) error {
 			events(env).Filter((func(*event) bool)(nil)).To("out", sink[event]())
 			return nil

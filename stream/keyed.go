@@ -140,11 +140,15 @@ func (e *Env) addStateful(verb string, uid UID, recordType string, newStep func(
 
 // Connect pairs two streams of one key type, for functions that share the state row of a key.
 func (k Keyed[K, T]) Connect[B any](o Keyed[K, B]) KeyedConnected[K, T, B] {
-	if o.s.env != k.s.env {
-		k.s.env.fail("Connect: the streams belong to different jobs")
-		o.s = broken[B](k.s.env)
+	return pair("Connect", k, o)
+}
+
+func pair[K comparable, A, B any](verb string, a Keyed[K, A], b Keyed[K, B]) KeyedConnected[K, A, B] {
+	if b.s.env != a.s.env {
+		a.s.env.fail("%s: the streams belong to different jobs", verb)
+		b.s = broken[B](a.s.env)
 	}
-	return KeyedConnected[K, T, B]{k, o}
+	return KeyedConnected[K, A, B]{a, b}
 }
 
 // KeyedConnected is two streams of one key; their functions share the state row of a key.
@@ -189,13 +193,20 @@ func (c KeyedConnected[K, A, B]) ProcessRich[S, U any, P CoProcessor[K, S, A, B,
 func coProcess[K comparable, S, A, B, U any](
 	c KeyedConnected[K, A, B], uid UID, missing bool, funcs func() operator.KeyedCoFuncs[S, A, B, U, Ctx[K]],
 ) Stream[U] {
+	return c.apply[U]("KeyedCoProcess", uid, missing, func() (operator.Step, error) {
+		return operator.KeyedCoProcess(c.a.key, c.b.key, keyedCtx[K], funcs)
+	})
+}
+
+// apply adds a step with two inputs by the same key.
+func (c KeyedConnected[K, A, B]) apply[U any](
+	verb string, uid UID, missing bool, newStep func() (operator.Step, error),
+) Stream[U] {
 	cb := c.b.s.records()
 	if cb == nil {
 		return broken[U](c.a.s.env)
 	}
-	s := c.a.apply[U]("KeyedCoProcess", uid, missing, func() (operator.Step, error) {
-		return operator.KeyedCoProcess(c.a.key, c.b.key, keyedCtx[K], funcs)
-	})
+	s := c.a.apply[U](verb, uid, missing, newStep)
 	if s.step != brokenStep {
 		connectKeyed(c.a.s.env, c.b.s.origins, cb, c.b.key, s.step, 1)
 	}

@@ -5,6 +5,7 @@ package stream
 import (
 	"cmp"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/aggregate"
@@ -147,8 +148,9 @@ func (w Windowed[K, T]) apply[U any](uid UID, missing bool, newStep func() (oper
 	return s
 }
 
-// checkTime reports the windowed steps that a stream without event time leads to: they would never fire.
+// checkTime reports the steps by event time that a stream without it leads to: they would never fire.
 func (e *Env) checkTime() {
+	timedVerbs := []string{"Window", "WindowAll", "Join", "CoGroup", "IntervalJoin"}
 	in := make([][]int, len(e.graph.Nodes))
 	for _, edge := range e.graph.Edges {
 		in[edge.To] = append(in[edge.To], edge.From)
@@ -165,7 +167,7 @@ func (e *Env) checkTime() {
 				without[i] = without[from]
 			}
 		}
-		if (n.Verb == "Window" || n.Verb == "WindowAll") && without[i] >= 0 {
+		if slices.Contains(timedVerbs, n.Verb) && without[i] >= 0 {
 			e.fail("%s: its input has no event time; call Watermarks on source %q",
 				describe(n.Verb, UID(n.UID)), e.graph.Nodes[without[i]].UID)
 		}

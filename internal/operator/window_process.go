@@ -23,7 +23,8 @@ func WindowProcess[K comparable, T, U, C any](
 			next, kept := int64(0), &arrivals[T]{}
 			c, in := bind(&w.window), iter.Seq[*T](kept.all)
 			fire := func(accs []*[]Arrival[T]) error {
-				kept.set(accs)
+				kept.lists = append(kept.lists, accs...)
+				kept.arrange()
 				err := process(c, in, w.emit)
 				kept.clear()
 				if err != nil {
@@ -69,8 +70,8 @@ type arrivals[T any] struct {
 	merged []*Arrival[T]
 }
 
-func (a *arrivals[T]) set(lists []*[]Arrival[T]) {
-	a.lists, a.merged = append(a.lists[:0], lists...), a.merged[:0]
+// arrange puts the records of lists in order.
+func (a *arrivals[T]) arrange() {
 	if len(a.lists) < 2 {
 		return
 	}
@@ -86,7 +87,10 @@ func (a *arrivals[T]) set(lists []*[]Arrival[T]) {
 func (a *arrivals[T]) clear() {
 	clear(a.lists)
 	clear(a.merged)
+	a.lists, a.merged = a.lists[:0], a.merged[:0]
 }
+
+func (a *arrivals[T]) empty() bool { return len(a.lists) == 0 }
 
 // all yields the records.
 func (a *arrivals[T]) all(yield func(*T) bool) {
