@@ -54,6 +54,10 @@ bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BEN
 bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many jobs; make bench-cluster ARGS='-only start'
 	go run ./bench/cluster $(ARGS)
 
+.PHONY: latency
+latency: ## Measure how long results take, at two rates, beside a control: make latency ARGS='--rates 10000'
+	go run ./bench/latency $(ARGS)
+
 .PHONY: flink-clients
 flink-clients: ## Try Flink's command line, operator's calls and dashboard; FLINK_HOME=DIR to install Flink there
 	go run ./test/flinkclients
