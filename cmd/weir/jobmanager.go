@@ -156,7 +156,7 @@ func (a *app) jobManagerConfig(ctx context.Context, mode dispatcher.Mode) (jobma
 		WorkersMax:      workersMax(c), WorkerTimeout: c.Duration(config.TaskManagerIdleTimeout),
 		Version: v.Version, Commit: v.Commit,
 	}
-	if _, err := os.Stat(local.SocketPath(dir)); err == nil && j.WorkersMax > 0 {
+	if _, err := os.Stat(local.SocketPath(dir)); err == nil {
 		j.Provider = local.NewClient(dir)
 	}
 	for _, e := range c.Entries() {

@@ -29,6 +29,9 @@ type Provider interface {
 	// and that have not ended: sorted by id, each once. A worker that crashed and that the Provider does not start again is
 	// not among them.
 	Running(ctx context.Context) ([]Worker, error)
+	// Ended returns which of some TaskManagers this Provider started, in this process or in one before it for the same
+	// cluster, of which it knows that they have ended, or end by themselves, and won't be started again.
+	Ended(ctx context.Context, ids []string) ([]string, error)
 }
 
 // Profile is what a TaskManager is to be like.

@@ -36,6 +36,7 @@ type jobMaster struct {
 	// seen are the TaskManagers that it knew last, lost those that it dropped.
 	seen, lost []string
 	planned    time.Time
+	began      time.Time
 }
 
 // do calls f in the process: not if it has crashed, later if it is stopped.
@@ -117,6 +118,8 @@ func (j *jobMaster) perform(a core.Action) {
 		j.commit(a)
 	case core.Store:
 		j.enqueue(func() { j.storeAction(a.Action) })
+	case core.RecordHosts:
+		j.enqueue(func() { j.recordHosts(a.Hosts) })
 	case core.LoadRestore:
 		j.enqueue(j.loadRestore)
 	case core.Ended:
@@ -133,6 +136,9 @@ func (j *jobMaster) reconciled(r core.Reconciled) {
 	j.s.w.trace("%s: %d regions adopted, others: %v", j.name, r.Adopted, r.Restarted)
 	j.s.seen["region adopted"] += r.Adopted
 	j.s.seen["region restarted by a takeover"] += len(r.Restarted)
+	if len(r.Restarted) > 0 && j.s.w.now.Before(j.began.Add(j.s.reconcile)) {
+		j.s.seen["search for tasks ended early"]++
+	}
 	for _, v := range j.core.Details().Vertices {
 		for _, t := range v.Subtasks {
 			if t.State == core.Running || t.State == core.Finished {
@@ -140,6 +146,28 @@ func (j *jobMaster) reconciled(r core.Reconciled) {
 			}
 		}
 	}
+}
+
+// recordHosts notes where tasks may run, or else that this is not known.
+func (j *jobMaster) recordHosts(hosts []core.Host) {
+	ctx := context.Background()
+	err := j.stored(func() error { return j.leader.RecordHosts(ctx, hostsOf[storage.Host](hosts)) })
+	if err != nil && !errors.Is(err, storage.ErrDeposed) {
+		err = j.stored(func() error { return j.leader.ForgetHosts(ctx) })
+	}
+	if errors.Is(err, storage.ErrDeposed) {
+		j.event(j.core.Deposed)
+		return
+	}
+	j.event(func(now time.Time) { j.core.HostsRecorded(err, now) })
+}
+
+func hostsOf[To, From core.Host | storage.Host](from []From) []To {
+	var all []To
+	for _, h := range from {
+		all = append(all, To(h))
+	}
+	return all
 }
 
 // enqueue has f called once the store is free, after a while.

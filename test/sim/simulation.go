@@ -66,7 +66,7 @@ var happenings = []string{
 	"TaskManager crashed", "JobMaster crashed", "JobMaster stopped", "JobMaster deposed", "JobMaster suspended",
 	"ResourceManager restarted", "task failed", "store failed", "checkpoint complete", "checkpoint aborted", "restored",
 	"splits given back", "commit repeated", "executor crashed", "connection lost", "leader changed", "TaskManager cut off", "region adopted",
-	"region restarted by a takeover", "splits left with their reader",
+	"region restarted by a takeover", "splits left with their reader", "search for tasks ended early",
 }
 
 // newSimulation makes the world of a seed.
@@ -179,13 +179,18 @@ func (s *simulation) startJobMaster() {
 		again(err)
 		return
 	}
+	former, known, err := leader.TakeOverHosts(ctx)
+	if err != nil {
+		again(err)
+		return
+	}
 	if s.w.faults.leadersOnly { // who is deposed and does not know may still cancel tasks that its successor has not reached
 		for _, j := range s.masters {
 			j.die()
 		}
 	}
 	name := fmt.Sprintf("jm-%d", leader.Epoch())
-	j := &jobMaster{s: s, name: name, leader: leader, enumerators: map[int]*enumerator{}}
+	j := &jobMaster{s: s, name: name, leader: leader, enumerators: map[int]*enumerator{}, began: s.w.now}
 	var retained []coordinator.Retained
 	var newest int64
 	for _, id := range takeover.Complete {
@@ -198,12 +203,18 @@ func (s *simulation) startJobMaster() {
 		IDs:      coordinator.IDsReserved{First: takeover.IDs.First, Count: takeover.IDs.Count},
 		Retained: retained, Heartbeat: heartbeat, HeartbeatTimeout: heartbeatTimeout,
 		SlotTimeout: time.Minute, CancelTimeout: 20 * time.Second, ReconcileTimeout: s.reconcile, Newest: newest,
+		Former: hostsOf[core.Host](former), FormerKnown: known,
 	}, s.w.now)
 	s.masters = append(s.masters, j)
 	s.w.endpoints[name] = j.receive
 	s.w.trace("%s starts", name)
 	j.event(j.core.Start)
 	j.renew()
+}
+
+// isAlive reports whether a TaskManager of that name runs.
+func (s *simulation) isAlive(id string) bool {
+	return slices.ContainsFunc(s.workers, func(t *taskManager) bool { return t.id == id && t.alive })
 }
 
 func (s *simulation) leader() *jobMaster {
@@ -238,6 +249,7 @@ func (s *simulation) startResourceManager() {
 			return
 		}
 		s.rm.Tick(s.w.now)
+		s.rm.Ended(slices.DeleteFunc(s.rm.Sought(), s.isAlive)) // as its provider would know
 		perform()
 		s.w.after(max(time.Millisecond, s.rm.Next().Sub(s.w.now)), tick)
 	}

@@ -6,6 +6,7 @@
 //	DIR/runs/N                 log of the runs below DIR: the newest is what `latest` means
 //	DIR/JOB/run                what the run is
 //	DIR/JOB/epoch/N            log of JobMaster epochs: who made the newest record is the JobMaster
+//	DIR/JOB/hosts/N            log: the TaskManagers that may run tasks, for who goes on with them
 //	DIR/JOB/ids/N              log of blocks of 16 checkpoint ids: block N holds 16(N-1)+1 .. 16N
 //	DIR/JOB/chk/ID.meta        metadata, worth nothing without
 //	DIR/JOB/chk/ID.mark        the claim: COMPLETE or ABORTED, made once by one conditional create

@@ -141,16 +141,17 @@ func newRun(o Objects, dir string, info RunInfo) *Run {
 	r := &Run{objects: o, dir: dir, info: info}
 	r.epochs = Log{o, r.path("epoch"), "epoch"}
 	r.ids = Log{o, r.path("ids"), "ids"}
+	r.hosts = Log{o, r.path("hosts"), "hosts"}
 	r.decided = Log{o, r.path("decided"), "decided"}
 	return r
 }
 
 // Run is one run of a job: what is stored of it. Its methods only read.
 type Run struct {
-	objects              Objects
-	dir                  string
-	info                 RunInfo
-	epochs, ids, decided Log
+	objects                     Objects
+	dir                         string
+	info                        RunInfo
+	epochs, ids, decided, hosts Log
 }
 
 // Info is what was fixed when the run began.

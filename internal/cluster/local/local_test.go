@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,6 +109,22 @@ func (r *rig) said(text string, n int) {
 	r.t.Fatalf("no %d lines with %q", n, text)
 }
 
+// gone waits until a child is one no more.
+func (r *rig) gone(id string) {
+	r.t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-ticker.C {
+		r.s.mu.Lock()
+		there := r.s.mu.children[id] != nil
+		r.s.mu.Unlock()
+		if !there {
+			return
+		}
+	}
+	r.t.Fatalf("%s is still there", id)
+}
+
 // pid is the process of a child that runs.
 func (r *rig) pid(id string) int {
 	r.s.mu.Lock()
@@ -152,6 +169,12 @@ func TestSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.said(extra.ID+" ends", 1)
+	// What has ended for good is told from what runs, what will again, and what was never here.
+	r.gone(extra.ID)
+	ended, err := client.Ended(t.Context(), []string{kept, extra.ID, "taskmanager-1-1", "nobody", JobManagerID})
+	if err != nil || !slices.Equal(ended, []string{extra.ID}) {
+		t.Errorf("ended %v, %v", ended, err)
+	}
 	if err := client.StopWorker(t.Context(), "nobody"); err != nil {
 		t.Errorf("stop of nobody: %v", err)
 	}

@@ -20,14 +20,16 @@ import (
 // What is said on the socket: one request and one answer a connection, each a line of JSON.
 type (
 	request struct {
-		// Do is start, stop, running or down.
+		// Do is start, stop, running, ended or down.
 		Do      string          `json:"do"`
 		Profile cluster.Profile `json:"profile"`
 		ID      string          `json:"id,omitempty"`
+		IDs     []string        `json:"ids,omitempty"`
 	}
 	answer struct {
 		Error   string           `json:"error,omitempty"`
 		Workers []cluster.Worker `json:"workers,omitempty"`
+		IDs     []string         `json:"ids,omitempty"`
 	}
 )
 
@@ -93,6 +95,8 @@ func (s *Supervisor) answer(q request) (a answer) {
 		err = s.StopWorker(s.ctx, q.ID)
 	case "running":
 		a.Workers, err = s.Running(s.ctx)
+	case "ended":
+		a.IDs, err = s.Ended(s.ctx, q.IDs)
 	case "down":
 		s.mu.Lock()
 		if !s.mu.isEnded {
@@ -136,6 +140,12 @@ func (c Client) StopWorker(ctx context.Context, id string) error {
 func (c Client) Running(ctx context.Context) ([]cluster.Worker, error) {
 	a, err := c.ask(ctx, request{Do: "running"})
 	return a.Workers, err
+}
+
+// Ended implements cluster.Provider.
+func (c Client) Ended(ctx context.Context, ids []string) ([]string, error) {
+	a, err := c.ask(ctx, request{Do: "ended", IDs: ids})
+	return a.IDs, err
 }
 
 // Down asks for the end of the cluster; it does not wait for it.

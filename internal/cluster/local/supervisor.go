@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -146,7 +147,7 @@ func (s *Supervisor) start(p cluster.Profile, keep bool) (cluster.Worker, error)
 	s.mu.Lock()
 	s.mu.number++
 	// The id differs also from those of an earlier supervisor in the same directory.
-	id := fmt.Sprintf("taskmanager-%d-%d", os.Getpid(), s.mu.number)
+	id := fmt.Sprintf("%s%d-%d", taskManagerPrefix, os.Getpid(), s.mu.number)
 	stopping := s.mu.stopping
 	s.mu.Unlock()
 	if stopping {
@@ -187,6 +188,31 @@ func (s *Supervisor) Running(context.Context) ([]cluster.Worker, error) {
 	}
 	return all, nil
 }
+
+// Ended implements cluster.Provider. Children of a supervisor that is gone end by themselves, and there was one at a time.
+// The log of a TaskManager tells that it was one of this directory.
+func (s *Supervisor) Ended(_ context.Context, ids []string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, id := range ids {
+		if s.mu.children[id] != nil || !strings.HasPrefix(id, taskManagerPrefix) || strings.ContainsRune(id, filepath.Separator) {
+			continue
+		}
+		if _, err := os.Stat(s.logOf(id)); err == nil {
+			all = append(all, id)
+		}
+	}
+	return all, nil
+}
+
+// logOf is the file of what a child prints.
+func (s *Supervisor) logOf(id string) string {
+	return filepath.Join(s.config.DataDir, "log", id+".out")
+}
+
+// taskManagerPrefix begins the names of TaskManagers.
+const taskManagerPrefix = "taskmanager-"
 
 // keep runs a child until it is stopped.
 func (s *Supervisor) keep(c *child) {
@@ -241,7 +267,7 @@ func (s *Supervisor) spawn(c *child) (*process.Process, error) {
 	}
 	p, err := process.Start(process.Config{
 		Path: s.config.Binary, Args: c.args, Env: append(os.Environ(), s.config.Env...),
-		Log: filepath.Join(s.config.DataDir, "log", c.id+".out"), Receive: func(*weirpb.Frame) {}, Logger: s.config.Logger,
+		Log: s.logOf(c.id), Receive: func(*weirpb.Frame) {}, Logger: s.config.Logger,
 	})
 	c.process = p
 	return p, err

@@ -44,6 +44,9 @@ type Config struct {
 	// ReconcileTimeout is how long a JobMaster that takes a run over looks for the tasks of its predecessor, to go on with
 	// them; zero where they ended with it.
 	ReconcileTimeout time.Duration
+	// Former are the TaskManagers on which tasks of predecessors may run; there are no others if FormerKnown is set.
+	Former      []storage.Host
+	FormerKnown bool
 	// Changed, if not nil, is called by the JobMaster's goroutine when the status of the job or of a task may have changed;
 	// it must not block.
 	Changed func()
@@ -110,6 +113,7 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 			SlotTimeout: c.SlotTimeout, CancelTimeout: c.CancelTimeout, ReconcileTimeout: c.ReconcileTimeout,
 			IDs:      coordinator.IDsReserved{First: c.Takeover.IDs.First, Count: c.Takeover.IDs.Count},
 			Retained: retained, Newest: newest(c.Takeover.Complete), Past: past, Random: rand.Float64,
+			Former: hostsOf[core.Host](c.Former), FormerKnown: c.FormerKnown,
 		}, time.Now()),
 		enumerators: map[int]*enumerator{}, committers: newCommitters(c.Graph), done: make(chan struct{}),
 		waiting: map[int64]chan coordinator.Reply{},
@@ -326,6 +330,8 @@ func (j *JobMaster) perform() {
 				"kind", a.Failure.Kind.String(), "error", a.Failure.Text)
 		case core.Commit:
 			j.commit(a)
+		case core.RecordHosts:
+			j.recordHosts(a.Hosts)
 		case core.StartEnumerator, core.StopEnumerator, core.ReaderReady, core.AddBack, core.SnapshotEnumerator:
 			j.performEnumerator(a)
 		default:

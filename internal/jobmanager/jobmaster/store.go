@@ -244,3 +244,29 @@ func (j *JobMaster) record(e core.Ended) error {
 		delay = min(2*delay, recordRetryMax)
 	}
 }
+
+// recordHosts notes where tasks may run. It waits for nothing else on the store, since deployments wait for it. Where there
+// is no room on the disk the record is removed: then the successor of this JobMaster looks for tasks a little longer.
+func (j *JobMaster) recordHosts(hosts []core.Host) {
+	j.wg.Go(func() {
+		err := j.config.Leader.RecordHosts(j.ctx, hostsOf[storage.Host](hosts))
+		if err != nil && !errors.Is(err, storage.ErrDeposed) && j.ctx.Err() == nil {
+			j.logger.Warn("it is not on record where tasks run", "error", err)
+			err = j.config.Leader.ForgetHosts(j.ctx)
+		}
+		if errors.Is(err, storage.ErrDeposed) {
+			j.endpoint.Post(func() { j.deposed(err) })
+			return
+		}
+		j.post(func(now time.Time) { j.core.HostsRecorded(err, now) })
+	})
+}
+
+// hostsOf turns the hosts of one package into those of another.
+func hostsOf[To, From core.Host | storage.Host](from []From) []To {
+	all := make([]To, len(from))
+	for i, h := range from {
+		all[i] = To(h)
+	}
+	return all
+}

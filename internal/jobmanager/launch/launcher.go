@@ -197,7 +197,15 @@ func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobma
 	if err != nil {
 		return nil, err
 	}
+	var hosts []storage.Host
+	var known bool
+	if l.config.ReconcileTimeout > 0 {
+		if hosts, known, err = leader.TakeOverHosts(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return jobmaster.Start(ctx, jobmaster.Config{
+		Former: hosts, FormerKnown: known,
 		Graph: s.Graph, Leader: leader, Takeover: takeover, Snapshot: r.snapshot,
 		Objects: l.config.Objects, Verify: l.config.Verify,
 		Network: l.config.Network, ResourceManager: l.config.ResourceManager, Logger: l.config.Logger,

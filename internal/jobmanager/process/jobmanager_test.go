@@ -187,6 +187,8 @@ func (p *provider) Running(context.Context) ([]cluster.Worker, error) {
 	return slices.Clone(p.workers), nil
 }
 
+func (p *provider) Ended(context.Context, []string) ([]string, error) { return nil, nil }
+
 // jobMaster declares the needs of a job that is not there.
 type jobMaster struct {
 	endpoint *rpc.Endpoint

@@ -13,7 +13,8 @@ const (
 	provideRetry    = 5 * time.Second
 )
 
-// provide asks the provider for the TaskManagers that are missing, and gives those back that are idle.
+// provide asks the provider for the TaskManagers that are missing, gives those back that are idle, and tells which of those
+// that are sought have ended.
 func (j *JobManager) provide(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -33,8 +34,11 @@ func (j *JobManager) provide(ctx context.Context) {
 }
 
 func (j *JobManager) provideOnce(ctx context.Context) error {
+	if err := j.settleSought(ctx); err != nil {
+		return err
+	}
 	w, err := j.resources.Workers(ctx)
-	if err != nil {
+	if err != nil || w.Wanted == 0 && len(w.Idle) == 0 {
 		return err
 	}
 	running, err := j.config.Provider.Running(ctx)
@@ -68,4 +72,18 @@ func (j *JobManager) provideOnce(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// settleSought asks the provider for the TaskManagers that JobMasters seek: one that has taken a job over goes on at once
+// where it knows that nothing more is to be found.
+func (j *JobManager) settleSought(ctx context.Context) error {
+	sought, err := j.resources.Sought(ctx)
+	if err != nil || len(sought) == 0 {
+		return err
+	}
+	ended, err := j.config.Provider.Ended(ctx, sought)
+	if err == nil && len(ended) > 0 {
+		j.resources.Ended(ended)
+	}
+	return err
 }

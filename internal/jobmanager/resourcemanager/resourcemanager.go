@@ -50,6 +50,20 @@ func (r *ResourceManager) Workers(ctx context.Context) (w core.Workers, err erro
 	return w, err
 }
 
+// Sought are the TaskManagers that JobMasters seek, to go on with their tasks, and that are not registered.
+func (r *ResourceManager) Sought(ctx context.Context) (names []string, err error) {
+	err = r.endpoint.Call(ctx, func() { names = r.core.Sought() })
+	return names, err
+}
+
+// Ended tells the JobMasters that TaskManagers have ended for good.
+func (r *ResourceManager) Ended(names []string) {
+	r.endpoint.Post(func() {
+		r.core.Ended(names)
+		r.perform()
+	})
+}
+
 // Receive implements rpc.Handler.
 func (r *ResourceManager) Receive(e *weirpb.Envelope) {
 	now := time.Now()

@@ -116,6 +116,7 @@ type Envelope struct {
 	//	*Envelope_TaskManagerReport
 	//	*Envelope_AllocateSlots
 	//	*Envelope_DeclareNeeds
+	//	*Envelope_HostsGone
 	//	*Envelope_OfferSlots
 	//	*Envelope_ExecutorReport
 	//	*Envelope_TaskStateChanged
@@ -246,6 +247,15 @@ func (x *Envelope) GetDeclareNeeds() *DeclareNeeds {
 	if x != nil {
 		if x, ok := x.Body.(*Envelope_DeclareNeeds); ok {
 			return x.DeclareNeeds
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetHostsGone() *HostsGone {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_HostsGone); ok {
+			return x.HostsGone
 		}
 	}
 	return nil
@@ -486,6 +496,10 @@ type Envelope_DeclareNeeds struct {
 	DeclareNeeds *DeclareNeeds `protobuf:"bytes,12,opt,name=declare_needs,json=declareNeeds,proto3,oneof"`
 }
 
+type Envelope_HostsGone struct {
+	HostsGone *HostsGone `protobuf:"bytes,14,opt,name=hosts_gone,json=hostsGone,proto3,oneof"`
+}
+
 type Envelope_OfferSlots struct {
 	// TaskManager to JobMaster.
 	OfferSlots *OfferSlots `protobuf:"bytes,20,opt,name=offer_slots,json=offerSlots,proto3,oneof"`
@@ -594,6 +608,8 @@ func (*Envelope_TaskManagerReport) isEnvelope_Body() {}
 func (*Envelope_AllocateSlots) isEnvelope_Body() {}
 
 func (*Envelope_DeclareNeeds) isEnvelope_Body() {}
+
+func (*Envelope_HostsGone) isEnvelope_Body() {}
 
 func (*Envelope_OfferSlots) isEnvelope_Body() {}
 
@@ -980,7 +996,10 @@ type DeclareNeeds struct {
 	Version   int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	Slots     int32                  `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
 	// held are the allocations that the job has.
-	Held          []string `protobuf:"bytes,5,rep,name=held,proto3" json:"held,omitempty"`
+	Held []string `protobuf:"bytes,5,rep,name=held,proto3" json:"held,omitempty"`
+	// sought are TaskManagers that may run tasks of the JobMaster before and have not reported; HostsGone says which have
+	// ended.
+	Sought        []*Host `protobuf:"bytes,6,rep,name=sought,proto3" json:"sought,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1050,6 +1069,111 @@ func (x *DeclareNeeds) GetHeld() []string {
 	return nil
 }
 
+func (x *DeclareNeeds) GetSought() []*Host {
+	if x != nil {
+		return x.Sought
+	}
+	return nil
+}
+
+// Host is a TaskManager, and which start of it is meant.
+type Host struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TaskManager   string                 `protobuf:"bytes,1,opt,name=task_manager,json=taskManager,proto3" json:"task_manager,omitempty"`
+	Incarnation   string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Host) Reset() {
+	*x = Host{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Host) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Host) ProtoMessage() {}
+
+func (x *Host) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Host.ProtoReflect.Descriptor instead.
+func (*Host) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Host) GetTaskManager() string {
+	if x != nil {
+		return x.TaskManager
+	}
+	return ""
+}
+
+func (x *Host) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+// HostsGone tells a JobMaster which of the TaskManagers that it seeks have ended, or have no slot of the job.
+type HostsGone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hosts         []*Host                `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostsGone) Reset() {
+	*x = HostsGone{}
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostsGone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostsGone) ProtoMessage() {}
+
+func (x *HostsGone) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostsGone.ProtoReflect.Descriptor instead.
+func (*HostsGone) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HostsGone) GetHosts() []*Host {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
 // OfferSlots offers slots to a JobMaster, again with each heartbeat until they are answered. Where executors are processes
 // of their own it comes with each heartbeat, whether there is something to offer or not: it says what is held.
 type OfferSlots struct {
@@ -1066,7 +1190,7 @@ type OfferSlots struct {
 
 func (x *OfferSlots) Reset() {
 	*x = OfferSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1202,7 @@ func (x *OfferSlots) String() string {
 func (*OfferSlots) ProtoMessage() {}
 
 func (x *OfferSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[6]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1215,7 @@ func (x *OfferSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferSlots.ProtoReflect.Descriptor instead.
 func (*OfferSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{6}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OfferSlots) GetTaskManager() string {
@@ -1141,7 +1265,7 @@ type AnswerSlots struct {
 
 func (x *AnswerSlots) Reset() {
 	*x = AnswerSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1277,7 @@ func (x *AnswerSlots) String() string {
 func (*AnswerSlots) ProtoMessage() {}
 
 func (x *AnswerSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[7]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1290,7 @@ func (x *AnswerSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerSlots.ProtoReflect.Descriptor instead.
 func (*AnswerSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{7}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AnswerSlots) GetIncarnation() string {
@@ -1218,7 +1342,7 @@ type DeployTasks struct {
 
 func (x *DeployTasks) Reset() {
 	*x = DeployTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1354,7 @@ func (x *DeployTasks) String() string {
 func (*DeployTasks) ProtoMessage() {}
 
 func (x *DeployTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[8]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1367,7 @@ func (x *DeployTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployTasks.ProtoReflect.Descriptor instead.
 func (*DeployTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{8}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeployTasks) GetIncarnation() string {
@@ -1338,7 +1462,7 @@ type EdgeProducers struct {
 
 func (x *EdgeProducers) Reset() {
 	*x = EdgeProducers{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1474,7 @@ func (x *EdgeProducers) String() string {
 func (*EdgeProducers) ProtoMessage() {}
 
 func (x *EdgeProducers) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[9]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1487,7 @@ func (x *EdgeProducers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeProducers.ProtoReflect.Descriptor instead.
 func (*EdgeProducers) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{9}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EdgeProducers) GetVertex() int32 {
@@ -1400,7 +1524,7 @@ type ProducerRange struct {
 
 func (x *ProducerRange) Reset() {
 	*x = ProducerRange{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1536,7 @@ func (x *ProducerRange) String() string {
 func (*ProducerRange) ProtoMessage() {}
 
 func (x *ProducerRange) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[10]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1549,7 @@ func (x *ProducerRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProducerRange.ProtoReflect.Descriptor instead.
 func (*ProducerRange) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProducerRange) GetFirst() int32 {
@@ -1480,7 +1604,7 @@ type TaskDescriptor struct {
 
 func (x *TaskDescriptor) Reset() {
 	*x = TaskDescriptor{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1616,7 @@ func (x *TaskDescriptor) String() string {
 func (*TaskDescriptor) ProtoMessage() {}
 
 func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[11]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1629,7 @@ func (x *TaskDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskDescriptor.ProtoReflect.Descriptor instead.
 func (*TaskDescriptor) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{11}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskDescriptor) GetVertex() int32 {
@@ -1589,7 +1713,7 @@ type StateTime struct {
 
 func (x *StateTime) Reset() {
 	*x = StateTime{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1725,7 @@ func (x *StateTime) String() string {
 func (*StateTime) ProtoMessage() {}
 
 func (x *StateTime) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[12]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1738,7 @@ func (x *StateTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateTime.ProtoReflect.Descriptor instead.
 func (*StateTime) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StateTime) GetState() TaskState {
@@ -1640,7 +1764,7 @@ type CancelTasks struct {
 
 func (x *CancelTasks) Reset() {
 	*x = CancelTasks{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1776,7 @@ func (x *CancelTasks) String() string {
 func (*CancelTasks) ProtoMessage() {}
 
 func (x *CancelTasks) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[13]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1789,7 @@ func (x *CancelTasks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasks.ProtoReflect.Descriptor instead.
 func (*CancelTasks) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelTasks) GetAttempts() []int64 {
@@ -1686,7 +1810,7 @@ type TaskStateChanged struct {
 
 func (x *TaskStateChanged) Reset() {
 	*x = TaskStateChanged{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1822,7 @@ func (x *TaskStateChanged) String() string {
 func (*TaskStateChanged) ProtoMessage() {}
 
 func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[14]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1835,7 @@ func (x *TaskStateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStateChanged.ProtoReflect.Descriptor instead.
 func (*TaskStateChanged) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskStateChanged) GetStatus() *TaskStatus {
@@ -1755,7 +1879,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1891,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[15]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1904,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TaskStatus) GetAttempt() int64 {
@@ -1926,7 +2050,7 @@ type ReaderLog struct {
 
 func (x *ReaderLog) Reset() {
 	*x = ReaderLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2062,7 @@ func (x *ReaderLog) String() string {
 func (*ReaderLog) ProtoMessage() {}
 
 func (x *ReaderLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[16]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2075,7 @@ func (x *ReaderLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderLog.ProtoReflect.Descriptor instead.
 func (*ReaderLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReaderLog) GetAfter() int64 {
@@ -1994,7 +2118,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2130,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[17]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2143,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Superseded) GetSubtask() int32 {
@@ -2058,7 +2182,7 @@ type ExecutorReport struct {
 
 func (x *ExecutorReport) Reset() {
 	*x = ExecutorReport{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2194,7 @@ func (x *ExecutorReport) String() string {
 func (*ExecutorReport) ProtoMessage() {}
 
 func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[18]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2207,7 @@ func (x *ExecutorReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorReport.ProtoReflect.Descriptor instead.
 func (*ExecutorReport) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecutorReport) GetTaskManager() string {
@@ -2162,7 +2286,7 @@ type AcknowledgeCheckpoint struct {
 
 func (x *AcknowledgeCheckpoint) Reset() {
 	*x = AcknowledgeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2298,7 @@ func (x *AcknowledgeCheckpoint) String() string {
 func (*AcknowledgeCheckpoint) ProtoMessage() {}
 
 func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[19]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2311,7 @@ func (x *AcknowledgeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeCheckpoint.ProtoReflect.Descriptor instead.
 func (*AcknowledgeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AcknowledgeCheckpoint) GetCheckpoint() int64 {
@@ -2263,7 +2387,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2399,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[20]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2412,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Prepared) GetOperator() string {
@@ -2316,7 +2440,7 @@ type DeclineCheckpoint struct {
 
 func (x *DeclineCheckpoint) Reset() {
 	*x = DeclineCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2452,7 @@ func (x *DeclineCheckpoint) String() string {
 func (*DeclineCheckpoint) ProtoMessage() {}
 
 func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[21]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2465,7 @@ func (x *DeclineCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineCheckpoint.ProtoReflect.Descriptor instead.
 func (*DeclineCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeclineCheckpoint) GetCheckpoint() int64 {
@@ -2376,7 +2500,7 @@ type ReaderReady struct {
 
 func (x *ReaderReady) Reset() {
 	*x = ReaderReady{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2512,7 @@ func (x *ReaderReady) String() string {
 func (*ReaderReady) ProtoMessage() {}
 
 func (x *ReaderReady) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[22]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2525,7 @@ func (x *ReaderReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaderReady.ProtoReflect.Descriptor instead.
 func (*ReaderReady) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReaderReady) GetAttempt() int64 {
@@ -2429,7 +2553,7 @@ type MissingAssignments struct {
 
 func (x *MissingAssignments) Reset() {
 	*x = MissingAssignments{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2565,7 @@ func (x *MissingAssignments) String() string {
 func (*MissingAssignments) ProtoMessage() {}
 
 func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[23]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2578,7 @@ func (x *MissingAssignments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingAssignments.ProtoReflect.Descriptor instead.
 func (*MissingAssignments) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MissingAssignments) GetAttempt() int64 {
@@ -2486,7 +2610,7 @@ type AssignSplits struct {
 
 func (x *AssignSplits) Reset() {
 	*x = AssignSplits{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2498,7 +2622,7 @@ func (x *AssignSplits) String() string {
 func (*AssignSplits) ProtoMessage() {}
 
 func (x *AssignSplits) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[24]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2511,7 +2635,7 @@ func (x *AssignSplits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignSplits.ProtoReflect.Descriptor instead.
 func (*AssignSplits) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{24}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AssignSplits) GetAttempt() int64 {
@@ -2562,7 +2686,7 @@ type TriggerCheckpoint struct {
 
 func (x *TriggerCheckpoint) Reset() {
 	*x = TriggerCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2698,7 @@ func (x *TriggerCheckpoint) String() string {
 func (*TriggerCheckpoint) ProtoMessage() {}
 
 func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[25]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2711,7 @@ func (x *TriggerCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerCheckpoint.ProtoReflect.Descriptor instead.
 func (*TriggerCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{25}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TriggerCheckpoint) GetCheckpoint() int64 {
@@ -2623,7 +2747,7 @@ type TriggeredTask struct {
 
 func (x *TriggeredTask) Reset() {
 	*x = TriggeredTask{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2759,7 @@ func (x *TriggeredTask) String() string {
 func (*TriggeredTask) ProtoMessage() {}
 
 func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[26]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2772,7 @@ func (x *TriggeredTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggeredTask.ProtoReflect.Descriptor instead.
 func (*TriggeredTask) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{26}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TriggeredTask) GetAttempt() int64 {
@@ -2680,7 +2804,7 @@ type CheckpointOutcome struct {
 
 func (x *CheckpointOutcome) Reset() {
 	*x = CheckpointOutcome{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2816,7 @@ func (x *CheckpointOutcome) String() string {
 func (*CheckpointOutcome) ProtoMessage() {}
 
 func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[27]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2829,7 @@ func (x *CheckpointOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointOutcome.ProtoReflect.Descriptor instead.
 func (*CheckpointOutcome) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{27}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CheckpointOutcome) GetCompleted() int64 {
@@ -2758,7 +2882,7 @@ type JobMasterHeartbeat struct {
 
 func (x *JobMasterHeartbeat) Reset() {
 	*x = JobMasterHeartbeat{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2894,7 @@ func (x *JobMasterHeartbeat) String() string {
 func (*JobMasterHeartbeat) ProtoMessage() {}
 
 func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[28]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2907,7 @@ func (x *JobMasterHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobMasterHeartbeat.ProtoReflect.Descriptor instead.
 func (*JobMasterHeartbeat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{28}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *JobMasterHeartbeat) GetIncarnation() string {
@@ -2840,7 +2964,7 @@ type PeerLost struct {
 
 func (x *PeerLost) Reset() {
 	*x = PeerLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +2976,7 @@ func (x *PeerLost) String() string {
 func (*PeerLost) ProtoMessage() {}
 
 func (x *PeerLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[29]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +2989,7 @@ func (x *PeerLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerLost.ProtoReflect.Descriptor instead.
 func (*PeerLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{29}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PeerLost) GetNames() []string {
@@ -2898,7 +3022,7 @@ type ExecutorLost struct {
 
 func (x *ExecutorLost) Reset() {
 	*x = ExecutorLost{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2910,7 +3034,7 @@ func (x *ExecutorLost) String() string {
 func (*ExecutorLost) ProtoMessage() {}
 
 func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[30]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2923,7 +3047,7 @@ func (x *ExecutorLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorLost.ProtoReflect.Descriptor instead.
 func (*ExecutorLost) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{30}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecutorLost) GetTaskManager() string {
@@ -2973,7 +3097,7 @@ type ExecutorSlots struct {
 
 func (x *ExecutorSlots) Reset() {
 	*x = ExecutorSlots{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2985,7 +3109,7 @@ func (x *ExecutorSlots) String() string {
 func (*ExecutorSlots) ProtoMessage() {}
 
 func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[31]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2998,7 +3122,7 @@ func (x *ExecutorSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSlots.ProtoReflect.Descriptor instead.
 func (*ExecutorSlots) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{31}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecutorSlots) GetAllocations() []string {
@@ -3026,7 +3150,7 @@ type JobSetupRequest struct {
 
 func (x *JobSetupRequest) Reset() {
 	*x = JobSetupRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3162,7 @@ func (x *JobSetupRequest) String() string {
 func (*JobSetupRequest) ProtoMessage() {}
 
 func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[32]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3175,7 @@ func (x *JobSetupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetupRequest.ProtoReflect.Descriptor instead.
 func (*JobSetupRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{32}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *JobSetupRequest) GetJobId() string {
@@ -3076,7 +3200,7 @@ type JobSetup struct {
 
 func (x *JobSetup) Reset() {
 	*x = JobSetup{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +3212,7 @@ func (x *JobSetup) String() string {
 func (*JobSetup) ProtoMessage() {}
 
 func (x *JobSetup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[33]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +3225,7 @@ func (x *JobSetup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSetup.ProtoReflect.Descriptor instead.
 func (*JobSetup) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{33}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *JobSetup) GetJobId() string {
@@ -3150,7 +3274,7 @@ type WorkerRequest struct {
 
 func (x *WorkerRequest) Reset() {
 	*x = WorkerRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3162,7 +3286,7 @@ func (x *WorkerRequest) String() string {
 func (*WorkerRequest) ProtoMessage() {}
 
 func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[34]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3175,7 +3299,7 @@ func (x *WorkerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRequest.ProtoReflect.Descriptor instead.
 func (*WorkerRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{34}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WorkerRequest) GetNumber() int64 {
@@ -3265,7 +3389,7 @@ type ListLogs struct {
 
 func (x *ListLogs) Reset() {
 	*x = ListLogs{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3401,7 @@ func (x *ListLogs) String() string {
 func (*ListLogs) ProtoMessage() {}
 
 func (x *ListLogs) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[35]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3414,7 @@ func (x *ListLogs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogs.ProtoReflect.Descriptor instead.
 func (*ListLogs) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{35}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
 }
 
 // ReadLog reads a part of a log file: from offset, or, if that is negative, so many bytes before the end.
@@ -3305,7 +3429,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3441,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[36]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3454,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{36}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReadLog) GetName() string {
@@ -3362,7 +3486,7 @@ type ThreadDump struct {
 
 func (x *ThreadDump) Reset() {
 	*x = ThreadDump{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3498,7 @@ func (x *ThreadDump) String() string {
 func (*ThreadDump) ProtoMessage() {}
 
 func (x *ThreadDump) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[37]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3511,7 @@ func (x *ThreadDump) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadDump.ProtoReflect.Descriptor instead.
 func (*ThreadDump) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{37}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
 }
 
 type Drain struct {
@@ -3398,7 +3522,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3410,7 +3534,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[38]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3547,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{38}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
 }
 
 type WorkerReply struct {
@@ -3443,7 +3567,7 @@ type WorkerReply struct {
 
 func (x *WorkerReply) Reset() {
 	*x = WorkerReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3455,7 +3579,7 @@ func (x *WorkerReply) String() string {
 func (*WorkerReply) ProtoMessage() {}
 
 func (x *WorkerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[39]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3468,7 +3592,7 @@ func (x *WorkerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerReply.ProtoReflect.Descriptor instead.
 func (*WorkerReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{39}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WorkerReply) GetNumber() int64 {
@@ -3531,7 +3655,7 @@ type LogFile struct {
 
 func (x *LogFile) Reset() {
 	*x = LogFile{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3543,7 +3667,7 @@ func (x *LogFile) String() string {
 func (*LogFile) ProtoMessage() {}
 
 func (x *LogFile) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[40]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3556,7 +3680,7 @@ func (x *LogFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFile.ProtoReflect.Descriptor instead.
 func (*LogFile) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{40}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LogFile) GetName() string {
@@ -3598,7 +3722,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +3734,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[41]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +3747,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{41}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *JobRequest) GetNumber() int64 {
@@ -3728,7 +3852,7 @@ type CancelJob struct {
 
 func (x *CancelJob) Reset() {
 	*x = CancelJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3740,7 +3864,7 @@ func (x *CancelJob) String() string {
 func (*CancelJob) ProtoMessage() {}
 
 func (x *CancelJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[42]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3753,7 +3877,7 @@ func (x *CancelJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJob.ProtoReflect.Descriptor instead.
 func (*CancelJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{42}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
 }
 
 // TakeSavepoint takes a savepoint below an absolute directory.
@@ -3770,7 +3894,7 @@ type TakeSavepoint struct {
 
 func (x *TakeSavepoint) Reset() {
 	*x = TakeSavepoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3782,7 +3906,7 @@ func (x *TakeSavepoint) String() string {
 func (*TakeSavepoint) ProtoMessage() {}
 
 func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[43]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3795,7 +3919,7 @@ func (x *TakeSavepoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSavepoint.ProtoReflect.Descriptor instead.
 func (*TakeSavepoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{43}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TakeSavepoint) GetDir() string {
@@ -3835,7 +3959,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +3971,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[44]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3860,7 +3984,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{44}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TakeCheckpoint) GetFull() bool {
@@ -3878,7 +4002,7 @@ type SuspendJob struct {
 
 func (x *SuspendJob) Reset() {
 	*x = SuspendJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +4014,7 @@ func (x *SuspendJob) String() string {
 func (*SuspendJob) ProtoMessage() {}
 
 func (x *SuspendJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[45]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +4027,7 @@ func (x *SuspendJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendJob.ProtoReflect.Descriptor instead.
 func (*SuspendJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{45}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
 }
 
 type DescribeJob struct {
@@ -3914,7 +4038,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3926,7 +4050,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[46]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3939,7 +4063,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{46}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
 }
 
 // JobReply answers a request: that to describe the job at once, others when they are done.
@@ -3957,7 +4081,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3969,7 +4093,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[47]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3982,7 +4106,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{47}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JobReply) GetNumber() int64 {
@@ -4045,7 +4169,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4181,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[48]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4194,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{48}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -4165,7 +4289,7 @@ type JobResult struct {
 
 func (x *JobResult) Reset() {
 	*x = JobResult{}
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4177,7 +4301,7 @@ func (x *JobResult) String() string {
 func (*JobResult) ProtoMessage() {}
 
 func (x *JobResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[49]
+	mi := &file_internal_rpc_weirpb_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4190,7 +4314,7 @@ func (x *JobResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobResult.ProtoReflect.Descriptor instead.
 func (*JobResult) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{49}
+	return file_internal_rpc_weirpb_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *JobResult) GetState() string {
@@ -4225,7 +4349,7 @@ var File_internal_rpc_weirpb_control_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\n" +
-	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xa4\x0f\n" +
+	"!internal/rpc/weirpb/control.proto\x12\bweir.rpc\x1a internal/rpc/weirpb/detail.proto\x1a\x1einternal/rpc/weirpb/spec.proto\"\xda\x0f\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -4236,7 +4360,9 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\x13task_manager_report\x18\n" +
 	" \x01(\v2\x1b.weir.rpc.TaskManagerReportH\x00R\x11taskManagerReport\x12@\n" +
 	"\x0eallocate_slots\x18\v \x01(\v2\x17.weir.rpc.AllocateSlotsH\x00R\rallocateSlots\x12=\n" +
-	"\rdeclare_needs\x18\f \x01(\v2\x16.weir.rpc.DeclareNeedsH\x00R\fdeclareNeeds\x127\n" +
+	"\rdeclare_needs\x18\f \x01(\v2\x16.weir.rpc.DeclareNeedsH\x00R\fdeclareNeeds\x124\n" +
+	"\n" +
+	"hosts_gone\x18\x0e \x01(\v2\x13.weir.rpc.HostsGoneH\x00R\thostsGone\x127\n" +
 	"\voffer_slots\x18\x14 \x01(\v2\x14.weir.rpc.OfferSlotsH\x00R\n" +
 	"offerSlots\x12C\n" +
 	"\x0fexecutor_report\x18\x15 \x01(\v2\x18.weir.rpc.ExecutorReportH\x00R\x0eexecutorReport\x12J\n" +
@@ -4297,14 +4423,20 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\rallocation_id\x18\x02 \x01(\tR\fallocationId\x12\x15\n" +
 	"\x06job_id\x18\x03 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
-	"job_master\x18\x04 \x01(\tR\tjobMaster\"\x88\x01\n" +
+	"job_master\x18\x04 \x01(\tR\tjobMaster\"\xb0\x01\n" +
 	"\fDeclareNeeds\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
 	"job_master\x18\x02 \x01(\tR\tjobMaster\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x14\n" +
 	"\x05slots\x18\x04 \x01(\x05R\x05slots\x12\x12\n" +
-	"\x04held\x18\x05 \x03(\tR\x04held\"\xc0\x01\n" +
+	"\x04held\x18\x05 \x03(\tR\x04held\x12&\n" +
+	"\x06sought\x18\x06 \x03(\v2\x0e.weir.rpc.HostR\x06sought\"K\n" +
+	"\x04Host\x12!\n" +
+	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"1\n" +
+	"\tHostsGone\x12$\n" +
+	"\x05hosts\x18\x01 \x03(\v2\x0e.weir.rpc.HostR\x05hosts\"\xc0\x01\n" +
 	"\n" +
 	"OfferSlots\x12!\n" +
 	"\ftask_manager\x18\x01 \x01(\tR\vtaskManager\x12 \n" +
@@ -4592,7 +4724,7 @@ func file_internal_rpc_weirpb_control_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_weirpb_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_internal_rpc_weirpb_control_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(TaskState)(0),                // 0: weir.rpc.TaskState
 	(*Envelope)(nil),              // 1: weir.rpc.Envelope
@@ -4601,130 +4733,135 @@ var file_internal_rpc_weirpb_control_proto_goTypes = []any{
 	(*AllocateSlots)(nil),         // 4: weir.rpc.AllocateSlots
 	(*Allocation)(nil),            // 5: weir.rpc.Allocation
 	(*DeclareNeeds)(nil),          // 6: weir.rpc.DeclareNeeds
-	(*OfferSlots)(nil),            // 7: weir.rpc.OfferSlots
-	(*AnswerSlots)(nil),           // 8: weir.rpc.AnswerSlots
-	(*DeployTasks)(nil),           // 9: weir.rpc.DeployTasks
-	(*EdgeProducers)(nil),         // 10: weir.rpc.EdgeProducers
-	(*ProducerRange)(nil),         // 11: weir.rpc.ProducerRange
-	(*TaskDescriptor)(nil),        // 12: weir.rpc.TaskDescriptor
-	(*StateTime)(nil),             // 13: weir.rpc.StateTime
-	(*CancelTasks)(nil),           // 14: weir.rpc.CancelTasks
-	(*TaskStateChanged)(nil),      // 15: weir.rpc.TaskStateChanged
-	(*TaskStatus)(nil),            // 16: weir.rpc.TaskStatus
-	(*ReaderLog)(nil),             // 17: weir.rpc.ReaderLog
-	(*Superseded)(nil),            // 18: weir.rpc.Superseded
-	(*ExecutorReport)(nil),        // 19: weir.rpc.ExecutorReport
-	(*AcknowledgeCheckpoint)(nil), // 20: weir.rpc.AcknowledgeCheckpoint
-	(*Prepared)(nil),              // 21: weir.rpc.Prepared
-	(*DeclineCheckpoint)(nil),     // 22: weir.rpc.DeclineCheckpoint
-	(*ReaderReady)(nil),           // 23: weir.rpc.ReaderReady
-	(*MissingAssignments)(nil),    // 24: weir.rpc.MissingAssignments
-	(*AssignSplits)(nil),          // 25: weir.rpc.AssignSplits
-	(*TriggerCheckpoint)(nil),     // 26: weir.rpc.TriggerCheckpoint
-	(*TriggeredTask)(nil),         // 27: weir.rpc.TriggeredTask
-	(*CheckpointOutcome)(nil),     // 28: weir.rpc.CheckpointOutcome
-	(*JobMasterHeartbeat)(nil),    // 29: weir.rpc.JobMasterHeartbeat
-	(*PeerLost)(nil),              // 30: weir.rpc.PeerLost
-	(*ExecutorLost)(nil),          // 31: weir.rpc.ExecutorLost
-	(*ExecutorSlots)(nil),         // 32: weir.rpc.ExecutorSlots
-	(*JobSetupRequest)(nil),       // 33: weir.rpc.JobSetupRequest
-	(*JobSetup)(nil),              // 34: weir.rpc.JobSetup
-	(*WorkerRequest)(nil),         // 35: weir.rpc.WorkerRequest
-	(*ListLogs)(nil),              // 36: weir.rpc.ListLogs
-	(*ReadLog)(nil),               // 37: weir.rpc.ReadLog
-	(*ThreadDump)(nil),            // 38: weir.rpc.ThreadDump
-	(*Drain)(nil),                 // 39: weir.rpc.Drain
-	(*WorkerReply)(nil),           // 40: weir.rpc.WorkerReply
-	(*LogFile)(nil),               // 41: weir.rpc.LogFile
-	(*JobRequest)(nil),            // 42: weir.rpc.JobRequest
-	(*CancelJob)(nil),             // 43: weir.rpc.CancelJob
-	(*TakeSavepoint)(nil),         // 44: weir.rpc.TakeSavepoint
-	(*TakeCheckpoint)(nil),        // 45: weir.rpc.TakeCheckpoint
-	(*SuspendJob)(nil),            // 46: weir.rpc.SuspendJob
-	(*DescribeJob)(nil),           // 47: weir.rpc.DescribeJob
-	(*JobReply)(nil),              // 48: weir.rpc.JobReply
-	(*JobSummary)(nil),            // 49: weir.rpc.JobSummary
-	(*JobResult)(nil),             // 50: weir.rpc.JobResult
-	nil,                           // 51: weir.rpc.TaskManagerReport.MetricsEntry
-	nil,                           // 52: weir.rpc.DeployTasks.KeyGroupsEntry
-	nil,                           // 53: weir.rpc.JobSummary.TasksEntry
-	(FailureKind)(0),              // 54: weir.rpc.FailureKind
-	(*TaskMetrics)(nil),           // 55: weir.rpc.TaskMetrics
-	(*RoleSpec)(nil),              // 56: weir.rpc.RoleSpec
-	(*JobDetail)(nil),             // 57: weir.rpc.JobDetail
+	(*Host)(nil),                  // 7: weir.rpc.Host
+	(*HostsGone)(nil),             // 8: weir.rpc.HostsGone
+	(*OfferSlots)(nil),            // 9: weir.rpc.OfferSlots
+	(*AnswerSlots)(nil),           // 10: weir.rpc.AnswerSlots
+	(*DeployTasks)(nil),           // 11: weir.rpc.DeployTasks
+	(*EdgeProducers)(nil),         // 12: weir.rpc.EdgeProducers
+	(*ProducerRange)(nil),         // 13: weir.rpc.ProducerRange
+	(*TaskDescriptor)(nil),        // 14: weir.rpc.TaskDescriptor
+	(*StateTime)(nil),             // 15: weir.rpc.StateTime
+	(*CancelTasks)(nil),           // 16: weir.rpc.CancelTasks
+	(*TaskStateChanged)(nil),      // 17: weir.rpc.TaskStateChanged
+	(*TaskStatus)(nil),            // 18: weir.rpc.TaskStatus
+	(*ReaderLog)(nil),             // 19: weir.rpc.ReaderLog
+	(*Superseded)(nil),            // 20: weir.rpc.Superseded
+	(*ExecutorReport)(nil),        // 21: weir.rpc.ExecutorReport
+	(*AcknowledgeCheckpoint)(nil), // 22: weir.rpc.AcknowledgeCheckpoint
+	(*Prepared)(nil),              // 23: weir.rpc.Prepared
+	(*DeclineCheckpoint)(nil),     // 24: weir.rpc.DeclineCheckpoint
+	(*ReaderReady)(nil),           // 25: weir.rpc.ReaderReady
+	(*MissingAssignments)(nil),    // 26: weir.rpc.MissingAssignments
+	(*AssignSplits)(nil),          // 27: weir.rpc.AssignSplits
+	(*TriggerCheckpoint)(nil),     // 28: weir.rpc.TriggerCheckpoint
+	(*TriggeredTask)(nil),         // 29: weir.rpc.TriggeredTask
+	(*CheckpointOutcome)(nil),     // 30: weir.rpc.CheckpointOutcome
+	(*JobMasterHeartbeat)(nil),    // 31: weir.rpc.JobMasterHeartbeat
+	(*PeerLost)(nil),              // 32: weir.rpc.PeerLost
+	(*ExecutorLost)(nil),          // 33: weir.rpc.ExecutorLost
+	(*ExecutorSlots)(nil),         // 34: weir.rpc.ExecutorSlots
+	(*JobSetupRequest)(nil),       // 35: weir.rpc.JobSetupRequest
+	(*JobSetup)(nil),              // 36: weir.rpc.JobSetup
+	(*WorkerRequest)(nil),         // 37: weir.rpc.WorkerRequest
+	(*ListLogs)(nil),              // 38: weir.rpc.ListLogs
+	(*ReadLog)(nil),               // 39: weir.rpc.ReadLog
+	(*ThreadDump)(nil),            // 40: weir.rpc.ThreadDump
+	(*Drain)(nil),                 // 41: weir.rpc.Drain
+	(*WorkerReply)(nil),           // 42: weir.rpc.WorkerReply
+	(*LogFile)(nil),               // 43: weir.rpc.LogFile
+	(*JobRequest)(nil),            // 44: weir.rpc.JobRequest
+	(*CancelJob)(nil),             // 45: weir.rpc.CancelJob
+	(*TakeSavepoint)(nil),         // 46: weir.rpc.TakeSavepoint
+	(*TakeCheckpoint)(nil),        // 47: weir.rpc.TakeCheckpoint
+	(*SuspendJob)(nil),            // 48: weir.rpc.SuspendJob
+	(*DescribeJob)(nil),           // 49: weir.rpc.DescribeJob
+	(*JobReply)(nil),              // 50: weir.rpc.JobReply
+	(*JobSummary)(nil),            // 51: weir.rpc.JobSummary
+	(*JobResult)(nil),             // 52: weir.rpc.JobResult
+	nil,                           // 53: weir.rpc.TaskManagerReport.MetricsEntry
+	nil,                           // 54: weir.rpc.DeployTasks.KeyGroupsEntry
+	nil,                           // 55: weir.rpc.JobSummary.TasksEntry
+	(FailureKind)(0),              // 56: weir.rpc.FailureKind
+	(*TaskMetrics)(nil),           // 57: weir.rpc.TaskMetrics
+	(*RoleSpec)(nil),              // 58: weir.rpc.RoleSpec
+	(*JobDetail)(nil),             // 59: weir.rpc.JobDetail
 }
 var file_internal_rpc_weirpb_control_proto_depIdxs = []int32{
 	2,  // 0: weir.rpc.Envelope.task_manager_report:type_name -> weir.rpc.TaskManagerReport
 	4,  // 1: weir.rpc.Envelope.allocate_slots:type_name -> weir.rpc.AllocateSlots
 	6,  // 2: weir.rpc.Envelope.declare_needs:type_name -> weir.rpc.DeclareNeeds
-	7,  // 3: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
-	19, // 4: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
-	15, // 5: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
-	20, // 6: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
-	22, // 7: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
-	23, // 8: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
-	24, // 9: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
-	8,  // 10: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
-	9,  // 11: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
-	14, // 12: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
-	26, // 13: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
-	28, // 14: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
-	25, // 15: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
-	29, // 16: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
-	30, // 17: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
-	31, // 18: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
-	32, // 19: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
-	35, // 20: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
-	40, // 21: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
-	33, // 22: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
-	34, // 23: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
-	42, // 24: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
-	48, // 25: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
-	49, // 26: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
-	3,  // 27: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
-	51, // 28: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
-	5,  // 29: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
-	5,  // 30: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
-	12, // 31: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
-	10, // 32: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
-	52, // 33: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
-	11, // 34: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
-	13, // 35: weir.rpc.TaskDescriptor.entered:type_name -> weir.rpc.StateTime
-	0,  // 36: weir.rpc.StateTime.state:type_name -> weir.rpc.TaskState
-	16, // 37: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
-	0,  // 38: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
-	54, // 39: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
-	55, // 40: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
-	17, // 41: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
-	13, // 42: weir.rpc.TaskStatus.entered:type_name -> weir.rpc.StateTime
-	25, // 43: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
-	18, // 44: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
-	16, // 45: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
-	20, // 46: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
-	21, // 47: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
-	18, // 48: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
-	27, // 49: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
-	28, // 50: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
-	54, // 51: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
-	56, // 52: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
-	36, // 53: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
-	37, // 54: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
-	38, // 55: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
-	39, // 56: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
-	41, // 57: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
-	43, // 58: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
-	44, // 59: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
-	45, // 60: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
-	46, // 61: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
-	47, // 62: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
-	57, // 63: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
-	53, // 64: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
-	50, // 65: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	8,  // 3: weir.rpc.Envelope.hosts_gone:type_name -> weir.rpc.HostsGone
+	9,  // 4: weir.rpc.Envelope.offer_slots:type_name -> weir.rpc.OfferSlots
+	21, // 5: weir.rpc.Envelope.executor_report:type_name -> weir.rpc.ExecutorReport
+	17, // 6: weir.rpc.Envelope.task_state_changed:type_name -> weir.rpc.TaskStateChanged
+	22, // 7: weir.rpc.Envelope.acknowledge_checkpoint:type_name -> weir.rpc.AcknowledgeCheckpoint
+	24, // 8: weir.rpc.Envelope.decline_checkpoint:type_name -> weir.rpc.DeclineCheckpoint
+	25, // 9: weir.rpc.Envelope.reader_ready:type_name -> weir.rpc.ReaderReady
+	26, // 10: weir.rpc.Envelope.missing_assignments:type_name -> weir.rpc.MissingAssignments
+	10, // 11: weir.rpc.Envelope.answer_slots:type_name -> weir.rpc.AnswerSlots
+	11, // 12: weir.rpc.Envelope.deploy_tasks:type_name -> weir.rpc.DeployTasks
+	16, // 13: weir.rpc.Envelope.cancel_tasks:type_name -> weir.rpc.CancelTasks
+	28, // 14: weir.rpc.Envelope.trigger_checkpoint:type_name -> weir.rpc.TriggerCheckpoint
+	30, // 15: weir.rpc.Envelope.checkpoint_outcome:type_name -> weir.rpc.CheckpointOutcome
+	27, // 16: weir.rpc.Envelope.assign_splits:type_name -> weir.rpc.AssignSplits
+	31, // 17: weir.rpc.Envelope.job_master_heartbeat:type_name -> weir.rpc.JobMasterHeartbeat
+	32, // 18: weir.rpc.Envelope.peer_lost:type_name -> weir.rpc.PeerLost
+	33, // 19: weir.rpc.Envelope.executor_lost:type_name -> weir.rpc.ExecutorLost
+	34, // 20: weir.rpc.Envelope.executor_slots:type_name -> weir.rpc.ExecutorSlots
+	37, // 21: weir.rpc.Envelope.worker_request:type_name -> weir.rpc.WorkerRequest
+	42, // 22: weir.rpc.Envelope.worker_reply:type_name -> weir.rpc.WorkerReply
+	35, // 23: weir.rpc.Envelope.job_setup_request:type_name -> weir.rpc.JobSetupRequest
+	36, // 24: weir.rpc.Envelope.job_setup:type_name -> weir.rpc.JobSetup
+	44, // 25: weir.rpc.Envelope.job_request:type_name -> weir.rpc.JobRequest
+	50, // 26: weir.rpc.Envelope.job_reply:type_name -> weir.rpc.JobReply
+	51, // 27: weir.rpc.Envelope.job_summary:type_name -> weir.rpc.JobSummary
+	3,  // 28: weir.rpc.TaskManagerReport.slots:type_name -> weir.rpc.Slot
+	53, // 29: weir.rpc.TaskManagerReport.metrics:type_name -> weir.rpc.TaskManagerReport.MetricsEntry
+	5,  // 30: weir.rpc.AllocateSlots.allocations:type_name -> weir.rpc.Allocation
+	7,  // 31: weir.rpc.DeclareNeeds.sought:type_name -> weir.rpc.Host
+	7,  // 32: weir.rpc.HostsGone.hosts:type_name -> weir.rpc.Host
+	5,  // 33: weir.rpc.OfferSlots.allocations:type_name -> weir.rpc.Allocation
+	14, // 34: weir.rpc.DeployTasks.tasks:type_name -> weir.rpc.TaskDescriptor
+	12, // 35: weir.rpc.DeployTasks.edges:type_name -> weir.rpc.EdgeProducers
+	54, // 36: weir.rpc.DeployTasks.key_groups:type_name -> weir.rpc.DeployTasks.KeyGroupsEntry
+	13, // 37: weir.rpc.EdgeProducers.producers:type_name -> weir.rpc.ProducerRange
+	15, // 38: weir.rpc.TaskDescriptor.entered:type_name -> weir.rpc.StateTime
+	0,  // 39: weir.rpc.StateTime.state:type_name -> weir.rpc.TaskState
+	18, // 40: weir.rpc.TaskStateChanged.status:type_name -> weir.rpc.TaskStatus
+	0,  // 41: weir.rpc.TaskStatus.state:type_name -> weir.rpc.TaskState
+	56, // 42: weir.rpc.TaskStatus.kind:type_name -> weir.rpc.FailureKind
+	57, // 43: weir.rpc.TaskStatus.metrics:type_name -> weir.rpc.TaskMetrics
+	19, // 44: weir.rpc.TaskStatus.reader:type_name -> weir.rpc.ReaderLog
+	15, // 45: weir.rpc.TaskStatus.entered:type_name -> weir.rpc.StateTime
+	27, // 46: weir.rpc.ReaderLog.assignments:type_name -> weir.rpc.AssignSplits
+	20, // 47: weir.rpc.ReaderLog.superseded:type_name -> weir.rpc.Superseded
+	18, // 48: weir.rpc.ExecutorReport.tasks:type_name -> weir.rpc.TaskStatus
+	22, // 49: weir.rpc.ExecutorReport.acknowledged:type_name -> weir.rpc.AcknowledgeCheckpoint
+	23, // 50: weir.rpc.AcknowledgeCheckpoint.prepared:type_name -> weir.rpc.Prepared
+	20, // 51: weir.rpc.AssignSplits.superseded:type_name -> weir.rpc.Superseded
+	29, // 52: weir.rpc.TriggerCheckpoint.tasks:type_name -> weir.rpc.TriggeredTask
+	30, // 53: weir.rpc.JobMasterHeartbeat.outcome:type_name -> weir.rpc.CheckpointOutcome
+	56, // 54: weir.rpc.ExecutorLost.kind:type_name -> weir.rpc.FailureKind
+	58, // 55: weir.rpc.JobSetup.spec:type_name -> weir.rpc.RoleSpec
+	38, // 56: weir.rpc.WorkerRequest.list_logs:type_name -> weir.rpc.ListLogs
+	39, // 57: weir.rpc.WorkerRequest.read_log:type_name -> weir.rpc.ReadLog
+	40, // 58: weir.rpc.WorkerRequest.thread_dump:type_name -> weir.rpc.ThreadDump
+	41, // 59: weir.rpc.WorkerRequest.drain:type_name -> weir.rpc.Drain
+	43, // 60: weir.rpc.WorkerReply.logs:type_name -> weir.rpc.LogFile
+	45, // 61: weir.rpc.JobRequest.cancel:type_name -> weir.rpc.CancelJob
+	46, // 62: weir.rpc.JobRequest.savepoint:type_name -> weir.rpc.TakeSavepoint
+	47, // 63: weir.rpc.JobRequest.checkpoint:type_name -> weir.rpc.TakeCheckpoint
+	48, // 64: weir.rpc.JobRequest.suspend:type_name -> weir.rpc.SuspendJob
+	49, // 65: weir.rpc.JobRequest.describe:type_name -> weir.rpc.DescribeJob
+	59, // 66: weir.rpc.JobReply.detail:type_name -> weir.rpc.JobDetail
+	55, // 67: weir.rpc.JobSummary.tasks:type_name -> weir.rpc.JobSummary.TasksEntry
+	52, // 68: weir.rpc.JobSummary.result:type_name -> weir.rpc.JobResult
+	69, // [69:69] is the sub-list for method output_type
+	69, // [69:69] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_weirpb_control_proto_init() }
@@ -4738,6 +4875,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_TaskManagerReport)(nil),
 		(*Envelope_AllocateSlots)(nil),
 		(*Envelope_DeclareNeeds)(nil),
+		(*Envelope_HostsGone)(nil),
 		(*Envelope_OfferSlots)(nil),
 		(*Envelope_ExecutorReport)(nil),
 		(*Envelope_TaskStateChanged)(nil),
@@ -4763,13 +4901,13 @@ func file_internal_rpc_weirpb_control_proto_init() {
 		(*Envelope_JobReply)(nil),
 		(*Envelope_JobSummary)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[34].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[36].OneofWrappers = []any{
 		(*WorkerRequest_ListLogs)(nil),
 		(*WorkerRequest_ReadLog)(nil),
 		(*WorkerRequest_ThreadDump)(nil),
 		(*WorkerRequest_Drain)(nil),
 	}
-	file_internal_rpc_weirpb_control_proto_msgTypes[41].OneofWrappers = []any{
+	file_internal_rpc_weirpb_control_proto_msgTypes[43].OneofWrappers = []any{
 		(*JobRequest_Cancel)(nil),
 		(*JobRequest_Savepoint)(nil),
 		(*JobRequest_Checkpoint)(nil),
@@ -4782,7 +4920,7 @@ func file_internal_rpc_weirpb_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_weirpb_control_proto_rawDesc), len(file_internal_rpc_weirpb_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   53,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -70,6 +70,9 @@ type Commit struct {
 	Prepared   [][]byte
 }
 
+// RecordHosts has the store note on which TaskManagers tasks may run; answered by HostsRecorded.
+type RecordHosts struct{ Hosts []Host }
+
 // LoadRestore asks for the newest completed checkpoint that the regions are to start from; answered by Restored.
 type LoadRestore struct{ Regions []int }
 
@@ -113,6 +116,7 @@ func (ReaderReady) action()        {}
 func (AddBack) action()            {}
 func (SnapshotEnumerator) action() {}
 func (Commit) action()             {}
+func (RecordHosts) action()        {}
 func (LoadRestore) action()        {}
 func (Ended) action()              {}
 func (Reconciled) action()         {}

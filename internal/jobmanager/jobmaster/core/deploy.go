@@ -152,6 +152,7 @@ func (p *producers) address(address string) int32 {
 // heartbeat says again what the ResourceManager and each TaskManager are to know, and what no answer has shown to have
 // arrived.
 func (m *Master) heartbeat(now time.Time) {
+	m.hosts.looked = -1 // a record that failed is tried again
 	m.declareNeeds()
 	wanted := m.wanted()
 	for _, id := range m.slots.order {
@@ -212,6 +213,7 @@ func (m *Master) needs(slots int) *weirpb.Envelope {
 			d.Held = append(d.Held, id)
 		}
 	}
+	d.Sought = m.reconcile.sought()
 	return &weirpb.Envelope{Body: &weirpb.Envelope_DeclareNeeds{DeclareNeeds: d}}
 }
 

@@ -165,16 +165,21 @@ func (m *Master) leaveBehind(r *region, now time.Time) {
 
 // stepWaiting deploys a region whose slots are there.
 func (m *Master) stepWaiting(r *region, now time.Time) bool {
-	missing, silent := 0, ""
+	missing, silent, recorded := 0, "", true
 	for _, s := range r.members {
 		slot := m.slots.at(s.index)
 		if slot == nil {
 			missing++
 		} else if m.slots.address(slot.taskManager) == "" {
 			silent = slot.taskManager
+		} else {
+			recorded = recorded && m.isHost(m.slots.managers[slot.taskManager])
 		}
 	}
 	if missing == 0 && silent == "" {
+		if !recorded {
+			return false // soon: the store is told of it
+		}
 		m.deploy(r, now)
 		return true
 	}

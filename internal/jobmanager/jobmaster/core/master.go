@@ -39,6 +39,10 @@ type Config struct {
 	// ReconcileTimeout is how long a later epoch looks for the tasks of the JobMasters before it, to go on with them. Zero
 	// looks for none: they ended with those.
 	ReconcileTimeout time.Duration
+	// Former are the TaskManagers on which tasks of earlier epochs may run. Where FormerKnown is set there are no others, so
+	// that it can be certain before ReconcileTimeout that no more tasks will be found.
+	Former      []Host
+	FormerKnown bool
 }
 
 // Master is the JobMaster of one job as a pure state machine. Each event is a method that takes the time; what is to be
@@ -51,6 +55,7 @@ type Master struct {
 	failures []Failure
 	graph    *executionGraph
 	slots    slotPool
+	hosts    hosts
 	restarts restarts
 	sources  []*source // by order of their vertices
 	// restore is under way, or nil; one at a time.
@@ -76,6 +81,7 @@ func NewMaster(c Config, now time.Time) *Master {
 		config:   c,
 		graph:    newExecutionGraph(c.Graph, c.Epoch, now),
 		slots:    newSlotPool(c.Graph.SlotsNeeded()),
+		hosts:    newHosts(c.Former, c.FormerKnown),
 		restarts: restarts{settings: c.Graph.Stream.Restart, random: c.Random},
 	}
 	for _, v := range c.Graph.Vertices {
@@ -98,7 +104,7 @@ func NewMaster(c Config, now time.Time) *Master {
 func (m *Master) Start(now time.Time) {
 	if m.config.Epoch > 1 && m.config.ReconcileTimeout > 0 {
 		m.setStatus(JobReconciling, nil)
-		m.reconcile = newReconciliation(now.Add(m.config.ReconcileTimeout))
+		m.reconcile = newReconciliation(now.Add(m.config.ReconcileTimeout), m.config.Former, m.config.FormerKnown)
 	} else {
 		m.setStatus(JobCreated, nil)
 		m.setStatus(JobRunning, nil)
@@ -162,6 +168,7 @@ func (m *Master) step(now time.Time) bool {
 	if m.status.Ended() {
 		return false
 	}
+	m.recordHosts()
 	changed := m.stepCheckpoints(now)
 	for _, r := range m.graph.regions {
 		changed = m.stepRegion(r, now) || changed

@@ -42,6 +42,8 @@ func (m *Master) receiveFromTask(e *weirpb.Envelope, now time.Time) {
 		m.reported(b.ExecutorReport, e, now)
 	case *weirpb.Envelope_ExecutorLost:
 		m.executorLost(b.ExecutorLost, now)
+	case *weirpb.Envelope_HostsGone:
+		m.reconcile.gone(b.HostsGone.GetHosts())
 	case *weirpb.Envelope_TaskStateChanged:
 		m.taskStatus(b.TaskStateChanged.GetStatus(), e.GetSequence(), now)
 	case *weirpb.Envelope_AcknowledgeCheckpoint:

@@ -11,7 +11,8 @@ import (
 )
 
 // reconciliation is what a JobMaster of a later epoch has found of the job so far: its slots, and what the executors in them
-// report. It ends when every subtask is accounted for, or when its time is up.
+// report. It ends when every subtask is accounted for; when no more can be found, since each TaskManager that may run tasks,
+// as the store has it, has reported or is gone; or when its time is up.
 //
 //	needs --> ResourceManager --> TaskManagers --offers--> here --heartbeat--> executors --reports--> here --> adopt
 //
@@ -25,6 +26,15 @@ type reconciliation struct {
 	// slots are those that TaskManagers have for the job, by allocation; reports the newest ones, by TaskManager.
 	slots   map[string]knownSlot
 	reports map[string]knownReport
+	// former are the TaskManagers that may run tasks, by name; known tells that there are no others.
+	former map[string]*formerHost
+	known  bool
+}
+
+// formerHost is a TaskManager that had slots of the job. It is settled when nothing more is to be found there.
+type formerHost struct {
+	incarnation    string
+	reported, gone bool
 }
 
 type knownSlot struct {
@@ -39,12 +49,68 @@ type knownReport struct {
 	sequence int64
 }
 
-func newReconciliation(deadline time.Time) *reconciliation {
-	return &reconciliation{deadline: deadline, slots: map[string]knownSlot{}, reports: map[string]knownReport{}}
+func newReconciliation(deadline time.Time, former []Host, known bool) *reconciliation {
+	c := &reconciliation{
+		deadline: deadline, news: true, slots: map[string]knownSlot{}, reports: map[string]knownReport{},
+		former: map[string]*formerHost{}, known: known,
+	}
+	for _, h := range former {
+		c.former[h.TaskManager] = &formerHost{incarnation: h.Incarnation}
+	}
+	return c
+}
+
+// sought are the TaskManagers that have not reported and may be gone.
+func (c *reconciliation) sought() []*weirpb.Host {
+	if c == nil || c.collected || !c.known {
+		return nil
+	}
+	var all []*weirpb.Host
+	for _, id := range slices.Sorted(maps.Keys(c.former)) {
+		if h := c.former[id]; !h.settled() {
+			all = append(all, &weirpb.Host{TaskManager: id, Incarnation: h.incarnation})
+		}
+	}
+	return all
+}
+
+func (h *formerHost) settled() bool { return h.reported || h.gone }
+
+// exhausted reports whether no task can be found that was not.
+func (c *reconciliation) exhausted() bool {
+	if !c.known {
+		return false
+	}
+	for _, h := range c.former {
+		if !h.settled() {
+			return false
+		}
+	}
+	return true
+}
+
+// gone takes that TaskManagers have ended, or have no slot of the job.
+func (c *reconciliation) gone(all []*weirpb.Host) {
+	if c == nil {
+		return
+	}
+	for _, g := range all {
+		if h := c.former[g.GetTaskManager()]; h != nil && h.incarnation == g.GetIncarnation() {
+			h.gone, c.news = true, true
+		}
+	}
+}
+
+// seen takes which start of a TaskManager is there: an earlier one is gone.
+func (c *reconciliation) seen(taskManager, incarnation string) {
+	if h := c.former[taskManager]; h != nil && h.incarnation != incarnation {
+		h.gone, c.news = true, true
+	}
 }
 
 // offered takes the slots of an offer, and those that the job holds already.
 func (c *reconciliation) offered(o *weirpb.OfferSlots, sequence int64, now time.Time) {
+	c.seen(o.GetTaskManager(), o.GetIncarnation())
 	has := slices.Clone(o.GetHeld())
 	for _, a := range o.GetAllocations() {
 		has = append(has, a.GetAllocationId())
@@ -65,6 +131,10 @@ func (c *reconciliation) has(taskManager string, allocations []string, sequence 
 func (c *reconciliation) reported(r *weirpb.ExecutorReport, sequence int64, now time.Time) {
 	c.has(r.GetTaskManager(), r.GetAllocations(), 0, now) // the executor's count of messages may be another
 	c.reports[r.GetTaskManager()] = knownReport{r, sequence}
+	c.seen(r.GetTaskManager(), r.GetIncarnation())
+	if h := c.former[r.GetTaskManager()]; h != nil {
+		h.reported = true
+	}
 	c.news = true
 }
 
@@ -90,6 +160,9 @@ func (c *reconciliation) lost(taskManager string) {
 		return
 	}
 	delete(c.reports, taskManager)
+	if h := c.former[taskManager]; h != nil {
+		h.reported = false // it may come back
+	}
 	maps.DeleteFunc(c.slots, func(_ string, s knownSlot) bool { return s.taskManager == taskManager })
 }
 
@@ -113,11 +186,13 @@ func (c *reconciliation) step(m *Master, now time.Time) bool {
 	c.collected = !now.Before(c.deadline)
 	if c.news && !c.collected {
 		c.news = false
-		found := c.candidates(m.graph)
+		found, exhausted := c.candidates(m.graph), c.exhausted()
 		c.collected = m.graph.every(func(e *execution) bool {
 			switch found[e.vertex][e.subtask].state() {
 			case Running, Finished:
 				return true
+			case Created, Failed, Canceled:
+				return exhausted
 			default:
 				return false
 			}

@@ -47,6 +47,8 @@ type script struct {
 	commits  []Commit
 	told     bool // needs are shown
 	beats    bool // heartbeats are shown
+	// holds tells that the script answers RecordHosts, which is else done at once.
+	holds bool
 }
 
 func newScript(t *testing.T, d *datadriven.TestData) *script {
@@ -80,6 +82,10 @@ func newScript(t *testing.T, d *datadriven.TestData) *script {
 	}
 	if epoch > 1 {
 		c.ReconcileTimeout = 3 * time.Second
+	}
+	c.FormerKnown = d.HasArg("former")
+	for _, id := range argument(d, "former") {
+		c.Former = append(c.Former, Host{id, "x"})
 	}
 	s.m = NewMaster(c, s.now)
 	s.m.Start(s.now)
@@ -249,6 +255,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		s.tick(t, d)
 	case "show-needs":
 		s.told = true
+	case "hold-hosts": // from now on they are recorded when the script says so
+		s.holds = true
+	case "hosts-recorded":
+		m.HostsRecorded(nil, now)
+	case "hosts-failed":
+		m.HostsRecorded(errors.New("disk full"), now)
 	default:
 		d.Fatalf(t, "unknown command")
 	}
@@ -306,9 +318,14 @@ func (s *script) report(t *testing.T, d *datadriven.TestData, e *execution, stat
 // actions describes what the Master wants.
 func (s *script) actions() string {
 	var b strings.Builder
-	for _, a := range s.m.Take() {
-		if line := s.describe(a); line != "" {
-			b.WriteString(line + "\n")
+	for all := s.m.Take(); len(all) > 0; all = s.m.Take() {
+		for _, a := range all {
+			if line := s.describe(a); line != "" {
+				b.WriteString(line + "\n")
+			}
+			if _, ok := a.(RecordHosts); ok && !s.holds {
+				s.m.HostsRecorded(nil, s.now)
+			}
 		}
 	}
 	return b.String()
@@ -343,6 +360,11 @@ func (s *script) describe(a Action) string {
 			return fmt.Sprintf("store metadata of %d (%v)", w.ID, w.Metadata.Kind)
 		}
 		return fmt.Sprintf("store %T %v", a.Action, a.Action)
+	case RecordHosts:
+		if !s.holds {
+			return ""
+		}
+		return fmt.Sprintf("record hosts %v", a.Hosts)
 	case StartEnumerator:
 		line := fmt.Sprintf("start enumerator %d of source %d from %q", a.Instance, a.Source, a.Restored)
 		for _, r := range a.Assigned {

@@ -16,6 +16,8 @@ type slotPool struct {
 	free int
 	// held is by allocation id. Invariant: the held slots are exactly those of the seats.
 	held map[string]*heldSlot
+	// changes counts what changes where the job has slots.
+	changes int
 	// managers are the TaskManagers that were heard of lately, by id; order lists them by name.
 	managers map[string]*manager
 	order    []string
@@ -67,6 +69,7 @@ func (p *slotPool) offer(allocation, taskManager string, sequence int64) bool {
 
 // leave takes the slot from a seat.
 func (p *slotPool) leave(seat int) {
+	p.changes++
 	delete(p.held, p.seats[seat])
 	p.seats[seat] = ""
 	p.free = min(p.free, seat)
@@ -74,6 +77,7 @@ func (p *slotPool) leave(seat int) {
 
 // seat gives a slot a seat that is free.
 func (p *slotPool) seat(seat int, allocation, taskManager string, offered int64) {
+	p.changes++
 	p.seats[seat] = allocation
 	p.held[allocation] = &heldSlot{allocation, taskManager, seat, offered}
 }
@@ -94,6 +98,7 @@ func (p *slotPool) heard(id, incarnation, address string, now time.Time) (m *man
 			p.order = slices.Insert(p.order, at, id)
 		}
 		p.managers[id] = m
+		p.changes++
 	}
 	m.heard = now
 	if address != "" {
@@ -119,6 +124,21 @@ func (p *slotPool) address(id string) string {
 		return m.reached
 	}
 	return m.offered
+}
+
+// hosts lists the TaskManagers on which the job has slots, by name.
+func (p *slotPool) hosts() []Host {
+	has := make(map[string]bool, len(p.order))
+	for _, h := range p.held {
+		has[h.taskManager] = true
+	}
+	var all []Host
+	for _, id := range p.order {
+		if has[id] {
+			all = append(all, Host{id, p.managers[id].incarnation})
+		}
+	}
+	return all
 }
 
 // drop forgets a TaskManager with all its slots.

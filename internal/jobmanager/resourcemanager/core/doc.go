@@ -8,6 +8,8 @@
 //	                              match --> AllocateSlots, one for each TaskManager
 //	DeclareNeeds -------> needs  /
 //
+// JobMasters that take a job over are told which TaskManagers they seek in vain (HostsGone).
+//
 // A job that lacks the most, as a share of its need, is served first. Invariant: a slot is of one allocation, and an
 // allocation of one job.
 package core

@@ -33,6 +33,14 @@ func TestScripts(t *testing.T) {
 			case "workers":
 				w := m.Workers(now)
 				return fmt.Sprintf("wanted %d, idle %v\n", w.Wanted, w.Idle)
+			case "sought":
+				return fmt.Sprintf("%v\n", m.Sought())
+			case "ended": // ended names=(A,B): the provider says so
+				var names []string
+				for _, a := range d.CmdArgs {
+					names = append(names, a.Vals...)
+				}
+				m.Ended(names)
 			case "receive":
 				e, err := rpctest.Parse(d.Input)
 				if err != nil {

@@ -68,6 +68,7 @@ type job struct {
 	epoch   int64
 	slots   int
 	held    []string
+	sought  []*weirpb.Host
 	heard   time.Time
 }
 
@@ -149,7 +150,8 @@ func (m *SlotManager) declared(d *weirpb.DeclareNeeds, epoch int64, now time.Tim
 	}
 	changed := j.slots != int(d.GetSlots()) || j.master != d.GetJobMaster() || !slices.Equal(j.held, d.GetHeld())
 	j.master, j.version, j.epoch, j.held, j.heard = d.GetJobMaster(), d.GetVersion(), epoch, d.GetHeld(), now
-	j.slots = int(d.GetSlots())
+	j.slots, j.sought = int(d.GetSlots()), d.GetSought()
+	m.tellGone(d.GetJobId(), j)
 	if changed {
 		m.match()
 	}
