@@ -42,9 +42,12 @@ type snapshot struct {
 	tag   uint64
 	// scanning tells that the scan holds rows back, not a write.
 	scanning bool
-	// bytes were written. heldBytes wait, in buffers; failed tells that they were too many and are gone.
+	// bytes were written. heldBytes wait, in buffers; failed tells why they are gone.
 	bytes, heldBytes int64
-	failed           bool
+	failed           error
+	// writer is that of the last Step. A write to a row that finds pressAt bytes held back tries it.
+	writer  statebackend.Writer
+	pressAt int64
 	// ready are the segments whose buffers hold a whole block, in the order in which they became so.
 	ready []int
 }
@@ -110,15 +113,16 @@ func (t *Table[K, S]) Step(w statebackend.Writer, rows int) (done bool, err erro
 	if !s.running {
 		return false, fmt.Errorf("state %s: no snapshot is running", t.config.Name)
 	}
-	if s.failed {
-		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, ErrReserve)
+	if s.failed != nil {
+		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, s.failed)
 	}
+	s.writer, s.pressAt = w, t.config.ReserveBytes
 	done, err = t.step(w, max(1, rows)*(slotCost+rowCost))
 	if err != nil {
 		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, err)
 	}
 	if done {
-		s.running = false
+		s.running, s.writer = false, nil
 		if !s.savepoint {
 			t.chain.written(s.id, s.lineage, s.bytes)
 		}
@@ -150,8 +154,8 @@ func (t *Table[K, S]) step(w statebackend.Writer, budget int) (done bool, err er
 			continue
 		}
 		budget = t.scan(sg, budget)
-		if s.failed {
-			return false, ErrReserve
+		if s.failed != nil {
+			return false, s.failed
 		}
 		if err := t.settle(w, sg); err != nil {
 			return false, err
@@ -210,7 +214,7 @@ func (t *Table[K, S]) settle(w statebackend.Writer, sg *segment[K, S]) error {
 // hold copies the row or tombstone in slot i into the buffer of its segment.
 func (t *Table[K, S]) hold(sg *segment[K, S], i int) {
 	s, slot := &t.snap, &sg.slots[i]
-	if s.failed {
+	if s.failed != nil {
 		return
 	}
 	b := &sg.rows
@@ -232,9 +236,29 @@ func (t *Table[K, S]) hold(sg *segment[K, S], i int) {
 		(*b).queued = true
 		s.ready = append(s.ready, sg.index)
 	}
-	if s.heldBytes > 2*t.config.ReserveBytes {
+	if s.heldBytes > t.config.ReserveBytes && !s.scanning {
+		t.press()
+	}
+}
+
+// pressBytes are held back, at most, between two tries of a writer that has no room.
+const pressBytes = 256 << 10
+
+// press is called while its owner goes on changing rows though the reserve is used up: in a large batch, or as many timers
+// fire at one watermark. If the writer has room it takes some at once. If not, at twice the reserve, all is given up.
+func (t *Table[K, S]) press() {
+	s := &t.snap
+	if s.writer != nil && s.heldBytes > s.pressAt {
+		s.failed = t.relieve(s.writer)
+		if s.pressAt = t.config.ReserveBytes; s.heldBytes > s.pressAt {
+			s.pressAt = s.heldBytes + min(pressBytes, t.config.ReserveBytes/8)
+		}
+	}
+	if s.failed == nil && s.heldBytes > 2*t.config.ReserveBytes {
+		s.failed = ErrReserve
+	}
+	if s.failed != nil {
 		t.dropHeld()
-		s.failed = true
 	}
 }
 
@@ -329,7 +353,7 @@ func (t *Table[K, S]) Completed(checkpoint int64) error {
 func (t *Table[K, S]) Aborted(checkpoint int64) error {
 	if t.snap.running && t.snap.id == checkpoint {
 		t.dropHeld()
-		t.snap.running = false
+		t.snap.running, t.snap.writer = false, nil
 	}
 	t.chain.abort(checkpoint)
 	return nil

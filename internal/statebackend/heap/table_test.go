@@ -312,6 +312,43 @@ func TestCrowded(t *testing.T) {
 	}
 }
 
+// A burst changes all rows between two steps, many times what may be held back. It goes to a writer that has room.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	for _, room := range []bool{true, false} {
+		r := newRig[int64](t)
+		r.config.ReserveBytes = 10_000
+		w := statebackend.NewMemory(testGroups).Writer(1, 1, 0)
+		const rows = 20_000
+		for k := range int64(rows) {
+			r.write(k, set(k))
+		}
+		r.begin(1, 0)
+		if _, err := r.Step(w, 1); err != nil {
+			t.Fatal(err)
+		}
+		w.Full = !room
+		most := int64(0)
+		for k := range int64(rows) {
+			r.write(k, set(-1))
+			most = max(most, r.snap.heldBytes)
+		}
+		if most > 20_000+r.rowBytes() {
+			t.Errorf("%d bytes were held back", most)
+		}
+		if !room {
+			if _, err := r.Step(w, 1); !errors.Is(err, ErrReserve) {
+				t.Errorf("a burst without room: %v", err)
+			}
+			continue
+		}
+		r.finish(w)
+		if n, _ := rowsOf(w); n != rows {
+			t.Errorf("%d rows", n)
+		}
+	}
+}
+
 // Blocks of large rows are not larger than a step: writers keep them in buffers of a megabyte.
 func TestBlocksOfLargeRows(t *testing.T) {
 	t.Parallel()
