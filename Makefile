@@ -9,6 +9,8 @@ SEED ?= 1
 PKG ?= ./bench
 BENCH ?= .
 BENCHTIME ?= 5x
+BASE ?=
+COUNT ?= 6
 DURATION ?= 10m
 
 .DEFAULT_GOAL := help
@@ -49,6 +51,10 @@ chaos: ## Kill, stop and cut off parts of clusters at random: make chaos DURATIO
 .PHONY: bench
 bench: ## Run benchmarks, of whole jobs by default: make bench PKG=./element BENCHTIME=1s
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
+
+.PHONY: bench-compare
+bench-compare: ## Compare benchmarks with another commit: make bench-compare BASE=main PKG=./element COUNT=10
+	@tools/benchcompare.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(BENCHTIME)' '$(COUNT)'
 
 .PHONY: bench-cluster
 bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many jobs; make bench-cluster ARGS='-only start'
