@@ -190,3 +190,13 @@ type Prober interface {
 	// does not start.
 	Withdraw(ctx context.Context, jobID string) error
 }
+
+// Reacher is implemented by sinks whose writers and committer meet at places in the world, as a directory that their machines
+// have to share.
+type Reacher interface {
+	// Reach tells whether this process sees the places that Probe prepared for a run, and can write there; the error names the
+	// place. It is called in each process that is to run tasks of the job, before it does, and on the JobMaster when the run is
+	// continued: from any goroutine, and again for a few seconds if it fails, as what another machine made may come late. by
+	// names the process among those that call at once, in letters, digits, '-' and '_'.
+	Reach(ctx context.Context, jobID, by string) error
+}

@@ -102,7 +102,7 @@ func addSink[T, W, C any](s Stream[T], uid UID, sink connector.Sink[T, W, C]) Si
 	}
 	id := s.env.add(&graph.StreamNode{
 		Verb: "Sink", UID: string(uid), Name: "Sink: " + string(uid), Inputs: 1, New: step.New, States: step.States,
-		Sink: &graph.SinkSpec{NewCommitter: step.NewCommitter, Probe: step.Probe, Withdraw: step.Withdraw},
+		Sink: &graph.SinkSpec{NewCommitter: step.NewCommitter, Probe: step.Probe, Withdraw: step.Withdraw, Reach: step.Reach},
 	})
 	connect(s.env, s.origins, c, id, 0)
 	return Sink{env: s.env, step: id}

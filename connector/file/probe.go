@@ -196,6 +196,38 @@ func withdraw(d disk, dir, jobID string) error {
 	return nil
 }
 
+// probeName is the file by which a process sees whether it can write.
+const probeName = ".weir-probe-"
+
+// reach looks for the marker that the run has left in its directory, and writes beside it.
+func reach(d disk, dir, jobID, by string) error {
+	c, err := look(d, dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("output directory %s is not there: %w", dir, err)
+	case err != nil:
+		return fmt.Errorf("output directory %s can't be read: %w", dir, err)
+	case !slices.ContainsFunc(c.markers, func(m marker) bool { return m.run == jobID }):
+		return fmt.Errorf("output directory %s is not the JobMaster's: it has no marker of the run of this job", dir)
+	}
+	name := filepath.Join(dir, probeName+by)
+	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // its writer died
+		return fmt.Errorf("output directory %s: nothing can be removed from it: %w", dir, err)
+	}
+	f, err := d.Create(name)
+	if err != nil {
+		return fmt.Errorf("output directory %s can't be written: %w", dir, err)
+	}
+	_, err = f.Write([]byte(by + "\n"))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("output directory %s can't be written: %w", dir, err)
+	}
+	if err := d.Remove(name); err != nil {
+		return fmt.Errorf("output directory %s: nothing can be removed from it: %w", dir, err)
+	}
+	return nil
+}
+
 // readMarker returns the run that a marker names: none if its writer died.
 func readMarker(d disk, dir string, m marker) (run string, err error) {
 	text, err := d.ReadFile(filepath.Join(dir, m.file()))

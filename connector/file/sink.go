@@ -100,6 +100,11 @@ func (s Sink[T]) Withdraw(_ context.Context, jobID string) error {
 	return withdraw(s.disk, s.dir, jobID)
 }
 
+// Reach tells whether the directory is here, belongs to the run, and can be written.
+func (s Sink[T]) Reach(_ context.Context, jobID, by string) error {
+	return reach(s.disk, s.dir, jobID, by)
+}
+
 // NewWriter makes a writer, which sweeps what dead attempts left.
 func (s Sink[T]) NewWriter(_ context.Context, rt connector.RuntimeContext, _ []connector.None) (connector.Writer[T, connector.None, Pending], error) {
 	enc, err := s.encoder()
@@ -129,6 +134,7 @@ var (
 	_ connector.Sink[int, connector.None, Pending] = Sink[int]{}
 	_ connector.Locator[Sink[int]]                 = Sink[int]{}
 	_ connector.Prober                             = Sink[int]{}
+	_ connector.Reacher                            = Sink[int]{}
 )
 
 // Pending is a committable: a file that is whole and durable under its temporary name.

@@ -115,6 +115,8 @@ type SinkSpec struct {
 	Probe func(ctx context.Context, run connector.NewRun) error
 	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
 	Withdraw func(ctx context.Context, jobID string) error
+	// Reach tells whether this process sees what Probe prepared; nil where the sink has no such check.
+	Reach func(ctx context.Context, jobID, by string) error
 }
 
 // Flag is an argument that build read.

@@ -27,6 +27,8 @@ type SinkStep struct {
 	Probe func(ctx context.Context, run connector.NewRun) error
 	// Withdraw takes back what Probe claimed for a run that does not start; nil where Probe is.
 	Withdraw func(ctx context.Context, jobID string) error
+	// Reach tells whether this process sees what Probe prepared; nil where the sink has no such check.
+	Reach func(ctx context.Context, jobID, by string) error
 }
 
 // Committer is connector.Committer with committables encoded, as Prepared returns them, one element for each subtask.
@@ -58,6 +60,9 @@ func Sink[T, W, C any](s connector.Sink[T, W, C]) (SinkStep, error) {
 	}
 	if p, ok := any(s).(connector.Prober); ok {
 		step.Probe, step.Withdraw = p.Probe, p.Withdraw
+	}
+	if r, ok := any(s).(connector.Reacher); ok {
+		step.Reach = r.Reach
 	}
 	return step, nil
 }

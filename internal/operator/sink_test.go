@@ -46,6 +46,10 @@ func (s *sum) Withdraw(_ context.Context, jobID string) error {
 	return errors.New("withdrawn from " + jobID)
 }
 
+func (s *sum) Reach(_ context.Context, jobID, by string) error {
+	return errors.New(by + " reaches " + jobID)
+}
+
 func (s *sum) Probe(_ context.Context, run connector.NewRun) error {
 	return errors.New("probed by " + run.JobID)
 }
@@ -233,6 +237,9 @@ func TestSinkFaults(t *testing.T) {
 	}
 	if err := b.step.Withdraw(t.Context(), "job 7"); err == nil || err.Error() != "withdrawn from job 7" {
 		t.Errorf("withdraw: %v", err)
+	}
+	if err := b.step.Reach(t.Context(), "job 7", "tm"); err == nil || err.Error() != "tm reaches job 7" {
+		t.Errorf("reach: %v", err)
 	}
 	if err := b.step.Probe(t.Context(), connector.NewRun{JobID: "job 7"}); err == nil || err.Error() != "probed by job 7" {
 		t.Errorf("probe: %v", err)

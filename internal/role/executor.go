@@ -59,7 +59,7 @@ func (s *session) executor(ctx context.Context) error {
 			return anotherGraph("on the JobMaster", where)
 		}
 	}
-	if err := s.probe(ctx, d); err != nil {
+	if err := s.probe(ctx, d, g); err != nil {
 		return err
 	}
 	config, err := exchangeConfig(s.spec)
@@ -91,24 +91,6 @@ func (s *session) executor(ctx context.Context) error {
 	<-ctx.Done()
 	r.endpoint.Stop()
 	return context.Cause(ctx)
-}
-
-// probe tells whether this machine sees the checkpoint directory of the job, before a task relies on that.
-func (s *session) probe(ctx context.Context, d *described) error {
-	spec := s.spec.GetExecutor()
-	dir, err := s.absolute("checkpoint directory", cmp.Or(d.checkpointDir, spec.GetCheckpointDir(), d.settings.CheckpointDir))
-	if err != nil || dir == "" {
-		return err
-	}
-	err = storage.NewStore(files(dir)).Probe(ctx, s.spec.GetJobId(), spec.GetTaskManager())
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("TaskManager %s can't be used: %w", spec.GetTaskManager(), err)
-	if spec.GetBegins() {
-		return failure{weirpb.FailureKind_FAILURE_KIND_FATAL, err}
-	}
-	return err // it may be back in a moment
 }
 
 // exchangeConfig makes the exchange reachable by a unix socket, by TCP or by both, as far as addresses for them are given.

@@ -98,6 +98,7 @@ func (l *Launcher) continued(ctx context.Context, store *storage.Store, s Submis
 		l.config.Logger.WarnContext(ctx, "checkpoint can't be used, an older one is", "error", skipped)
 	}
 	if newest.Metadata != nil {
+		l.reach(ctx, s.Graph, r.run.Info().JobID)
 		return core.CheckFit(s.Graph, newest.Metadata, s.AllowNonRestoredState)
 	}
 	if info := r.run.Info(); info.RestoredFrom != "" {
@@ -155,6 +156,19 @@ func (l *Launcher) askSinks(ctx context.Context, store *storage.Store, g *graph.
 		}
 	}
 	return nil
+}
+
+// reach warns of places of sinks that this machine does not see, though the run has begun: commits will fail as long as that
+// is so. They may be back in a moment.
+func (l *Launcher) reach(ctx context.Context, g *graph.JobGraph, jobID string) {
+	for _, n := range g.Stream.Nodes {
+		if n.Sink == nil || n.Sink.Reach == nil {
+			continue
+		}
+		if err := n.Sink.Reach(ctx, jobID, "jobmaster"); err != nil {
+			l.config.Logger.ErrorContext(ctx, "the JobMaster does not reach what its sink commits to", "job", jobID, "uid", n.UID, "error", err)
+		}
+	}
 }
 
 // withdraw takes back what sinks have claimed for a run that another sink refused.
