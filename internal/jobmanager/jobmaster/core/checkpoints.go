@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -70,13 +71,16 @@ func (m *Master) stepCheckpoints(now time.Time) bool {
 	return changed
 }
 
-// tellTasks tells the coordinator the states of tasks that are news to it.
+// tellTasks tells the coordinator the states of tasks that are news to it, in the order of the graph.
 func (m *Master) tellTasks() {
 	if m.reconcile != nil {
 		return // the current attempts may be older than those that stand for them now
 	}
 	var changes []coordinator.TaskChange
-	m.graph.all(func(e *execution) {
+	for _, e := range m.graph.tally.take() {
+		if m.graph.current[e.vertex][e.subtask] != e {
+			continue
+		}
 		c := coordinator.TaskChange{
 			Task: graph.SubtaskID{Vertex: e.vertex, Subtask: e.subtask}, Attempt: e.attempt, State: coordinator.Absent,
 		}
@@ -92,6 +96,9 @@ func (m *Master) tellTasks() {
 			*told = c
 			changes = append(changes, c)
 		}
+	}
+	slices.SortFunc(changes, func(a, b coordinator.TaskChange) int {
+		return cmp.Or(cmp.Compare(a.Task.Vertex, b.Task.Vertex), cmp.Compare(a.Task.Subtask, b.Task.Subtask))
 	})
 	if len(changes) > 0 {
 		m.tell(coordinator.TasksChanged{Tasks: changes})

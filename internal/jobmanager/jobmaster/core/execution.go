@@ -85,6 +85,9 @@ type execution struct {
 	ready, forwarded int64
 	metrics          *weirpb.TaskMetrics
 	cause            *Failure
+	// tally counts the execution while it is the current one of its place; noted tells that its list of changes has it.
+	tally *tally
+	noted bool
 }
 
 // transition moves the execution on; false where the table forbids it, which a late or doubled report may ask for.
@@ -92,8 +95,11 @@ func (e *execution) transition(to ExecutionState, now time.Time) bool {
 	if !slices.Contains(executionSuccessors[e.state], to) {
 		return false
 	}
+	e.tally.count(e, -1)
 	e.state, e.since = to, now
 	e.entered[to] = now
+	e.tally.count(e, 1)
+	e.tally.note(e)
 	return true
 }
 

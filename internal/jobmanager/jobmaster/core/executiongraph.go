@@ -15,6 +15,7 @@ type executionGraph struct {
 	job *graph.JobGraph
 	// current is indexed by vertex and subtask.
 	current [][]*execution
+	tally   tally // of these
 	// byAttempt has the current executions only: reports of others are of the past.
 	byAttempt map[int64]*execution
 	// past are, indexed as current, the attempts before that are remembered, newest first.
@@ -60,7 +61,9 @@ func (g *executionGraph) renew(s subtask, now time.Time) *execution {
 		e.number = old.number + 1
 		past := &g.past[s.vertex][s.index]
 		*past = slices.Insert((*past)[:min(len(*past), PastMax-1)], 0, old)
+		g.tally.leaves(old)
 	}
+	g.tally.joins(e)
 	g.current[s.vertex][s.index] = e
 	g.byAttempt[e.attempt] = e
 	return e
@@ -68,7 +71,10 @@ func (g *executionGraph) renew(s subtask, now time.Time) *execution {
 
 // adopt makes an attempt of an earlier epoch the current execution of its place.
 func (g *executionGraph) adopt(e *execution) {
-	delete(g.byAttempt, g.current[e.vertex][e.subtask].attempt)
+	old := g.current[e.vertex][e.subtask]
+	delete(g.byAttempt, old.attempt)
+	g.tally.leaves(old)
+	g.tally.joins(e)
 	g.current[e.vertex][e.subtask] = e
 	g.byAttempt[e.attempt] = e
 }

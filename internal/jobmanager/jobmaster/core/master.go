@@ -260,7 +260,7 @@ func (m *Master) abandon(now time.Time, why string) {
 
 // stepEnd ends the job once all its tasks have.
 func (m *Master) stepEnd(now time.Time) bool {
-	if !m.graph.every(func(e *execution) bool { return e.state.Terminal() || e.state <= Scheduled }) {
+	if m.graph.tally.live > 0 {
 		return m.stepEnding(now)
 	}
 	switch {
@@ -270,7 +270,7 @@ func (m *Master) stepEnd(now time.Time) bool {
 		m.end(JobCanceled)
 	case m.checks.ending && m.quiet():
 		m.end(m.checks.ends)
-	case m.status == JobRunning && m.quiet() && m.graph.every(func(e *execution) bool { return e.state == Finished }):
+	case m.status == JobRunning && m.quiet() && m.graph.tally.finished == len(m.graph.byAttempt):
 		m.end(JobFinished)
 	default:
 		return false

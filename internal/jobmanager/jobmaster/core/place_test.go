@@ -32,7 +32,7 @@ func bothWays(t testing.TB, parallelism int) *graph.JobGraph {
 
 // place takes a job from its start to where all its tasks are deployed, on TaskManagers of 100 slots, and returns the
 // messages that deploy them.
-func place(t testing.TB, g *graph.JobGraph) []*weirpb.DeployTasks {
+func place(t testing.TB, g *graph.JobGraph) (*Master, []*weirpb.DeployTasks) {
 	t.Helper()
 	now := time.Unix(0, 0)
 	m := NewMaster(Config{
@@ -60,7 +60,57 @@ func place(t testing.TB, g *graph.JobGraph) []*weirpb.DeployTasks {
 			deployed = append(deployed, s.Message.GetDeployTasks())
 		}
 	}
-	return deployed
+	return m, deployed
+}
+
+// BenchmarkRunning lets the tasks of a placed job say one by one that they initialize and run.
+func BenchmarkRunning(b *testing.B) {
+	for _, parallelism := range []int{1000, 10000} {
+		b.Run(fmt.Sprintf("%dx%d", parallelism, parallelism), func(b *testing.B) {
+			g := bothWays(b, parallelism)
+			now := time.Unix(0, 0)
+			for b.Loop() {
+				b.StopTimer()
+				m, deployed := place(b, g)
+				b.StartTimer()
+				reachRunning(m, deployed, now)
+				if m.tallied(Running) != 2*parallelism {
+					b.Fatalf("%d tasks run", m.tallied(Running))
+				}
+			}
+		})
+	}
+}
+
+// reachRunning has all tasks report that they run.
+func reachRunning(m *Master, deployed []*weirpb.DeployTasks, now time.Time) {
+	sequence := int64(1)
+	for _, state := range []weirpb.TaskState{weirpb.TaskState_TASK_STATE_INITIALIZING, weirpb.TaskState_TASK_STATE_RUNNING} {
+		for i, d := range deployed {
+			for _, t := range d.GetTasks() {
+				sequence++
+				m.Receive(&weirpb.Envelope{
+					From: fmt.Sprintf("tm-%03d", i), JobId: "j", Epoch: 1, Sequence: sequence,
+					Body: &weirpb.Envelope_TaskStateChanged{TaskStateChanged: &weirpb.TaskStateChanged{
+						Status: &weirpb.TaskStatus{Attempt: t.GetAttempt(), State: state},
+					}},
+				}, now)
+				m.Next()
+				m.Take()
+			}
+		}
+	}
+}
+
+// tallied counts the executions in a state.
+func (m *Master) tallied(state ExecutionState) int {
+	n := 0
+	m.graph.all(func(e *execution) {
+		if e.state == state {
+			n++
+		}
+	})
+	return n
 }
 
 // BenchmarkPlace places 10,000 x 10,000 edges.
@@ -78,7 +128,7 @@ func TestPlaceIsSmall(t *testing.T) {
 	g := bothWays(t, 10000)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	deployed := place(t, g)
+	_, deployed := place(t, g)
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; used > 100<<20 {
 		t.Errorf("%d MB allocated", used>>20)
@@ -93,4 +143,28 @@ func TestPlaceIsSmall(t *testing.T) {
 	if tasks != 20000 {
 		t.Errorf("%d tasks deployed", tasks)
 	}
+}
+
+// TestTallyIsRight: what is counted with each change is what is there.
+func TestTallyIsRight(t *testing.T) {
+	g := bothWays(t, 50)
+	m, deployed := place(t, g)
+	check := func(live, finished int) {
+		t.Helper()
+		if m.graph.tally.live != live || m.graph.tally.finished != finished {
+			t.Errorf("%d live and %d finished, want %d and %d", m.graph.tally.live, m.graph.tally.finished, live, finished)
+		}
+	}
+	check(100, 0)
+	reachRunning(m, deployed, time.Unix(0, 0))
+	check(100, 0)
+	m.Receive(&weirpb.Envelope{
+		From: "tm-000", JobId: "j", Epoch: 1, Sequence: 1000,
+		Body: &weirpb.Envelope_TaskStateChanged{TaskStateChanged: &weirpb.TaskStateChanged{Status: &weirpb.TaskStatus{
+			Attempt: deployed[0].GetTasks()[0].GetAttempt(), State: weirpb.TaskState_TASK_STATE_FINISHED,
+		}}},
+	}, time.Unix(0, 0))
+	check(99, 1)
+	m.Cancel(time.Unix(0, 0))
+	check(99, 1)
 }

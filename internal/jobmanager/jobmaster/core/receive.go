@@ -245,7 +245,10 @@ func (m *Master) taskStatus(s *weirpb.TaskStatus, sequence int64, now time.Time)
 		return
 	}
 	e.seen, e.shown = true, max(e.shown, sequence)
-	e.inputsEnded = e.inputsEnded || s.GetInputsEnded()
+	if s.GetInputsEnded() && !e.inputsEnded {
+		e.inputsEnded = true
+		e.tally.note(e)
+	}
 	if s.GetMetrics() != nil {
 		e.metrics = s.GetMetrics()
 	}
