@@ -75,17 +75,38 @@ func (osFS) SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-type osFile struct{ *os.File }
+// writebackBytes is how much of a file is written before its disk is told to begin: small files are not worth the call.
+const writebackBytes = 8 << 20
+
+// osFile has its disk work while it is written. Else a large file would lie in the system's memory, while the disk is idle,
+// until Sync, which would then take as long as the disk needs for all of it.
+type osFile struct {
+	*os.File
+	// The disk has been told of the first begun of written bytes.
+	written, begun int64
+	begin          func(f *os.File, from, bytes int64)
+}
+
+// Write implements io.Writer.
+func (f *osFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	f.written += int64(n)
+	if f.written-f.begun >= writebackBytes {
+		f.begin(f.File, f.begun, f.written-f.begun)
+		f.begun = f.written
+	}
+	return n, err
+}
 
 func openFile(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return &osFile{File: f, begin: beginWriteback}, nil
 }
 
 // Size is that of a regular file; a directory is an error, so that it is not taken for one.
-func (f osFile) Size() (int64, error) {
+func (f *osFile) Size() (int64, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return 0, err
