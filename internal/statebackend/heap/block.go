@@ -27,14 +27,15 @@ const (
 	reserveRowsMax = 1 << 24
 )
 
-func (t *Table[K, S]) appendHeader(dst []byte, groupRows int) []byte {
+// appendHeader begins a block; x is nil in a table without times to live.
+func (x *expiry) appendHeader(dst []byte, groupRows int) []byte {
 	dst = append(dst, blockVersion)
 	dst = binary.AppendUvarint(dst, uint64(groupRows))
-	if t.ttl == nil {
+	if x == nil {
 		return append(dst, 0)
 	}
-	dst = binary.AppendUvarint(dst, uint64(t.ttl.width()))
-	for _, f := range t.ttl.timed {
+	dst = binary.AppendUvarint(dst, uint64(x.width()))
+	for _, f := range x.timed {
 		dst = binary.AppendUvarint(dst, uint64(len(f.name)))
 		dst = append(dst, f.name...)
 	}
@@ -48,8 +49,13 @@ func (t *Table[K, S]) appendRows(dst []byte, rows []Entry[K, S], stamps []int64)
 	if t.ttl == nil {
 		return dst
 	}
-	width := t.ttl.width()
-	column := make([]int64, len(rows))
+	return t.ttl.appendTimes(dst, t.times, stamps, len(rows))
+}
+
+// appendTimes appends the times of rows rows, field by field.
+func (x *expiry) appendTimes(dst []byte, times *codec.Codec[int64], stamps []int64, rows int) []byte {
+	width := x.width()
+	column := make([]int64, rows)
 	for f := range width {
 		for i := range rows {
 			column[i] = 0
@@ -57,7 +63,7 @@ func (t *Table[K, S]) appendRows(dst []byte, rows []Entry[K, S], stamps []int64)
 				column[i] = stamps[i*width+f]
 			}
 		}
-		dst = t.times.Append(dst, column)
+		dst = times.Append(dst, column)
 	}
 	return dst
 }
@@ -104,16 +110,9 @@ func (t *Table[K, S]) restoreBlock(rows *codec.Reader[Entry[K, S]], b statebacke
 	}
 	sg := &t.segs[b.KeyGroup-t.config.Groups.First]
 	d := &blockReader{data: b.Data}
-	if v := d.byte(); d.err == nil && v != blockVersion {
-		return fmt.Errorf("block of version %d, this program reads %d", v, blockVersion)
-	}
-	groupRows := d.count(groupRowsMax)
-	names := make([]string, d.count(timedMax))
-	for i := range names {
-		names[i] = d.string(nameBytesMax)
-	}
-	if d.err != nil {
-		return d.err
+	groupRows, names, err := d.header()
+	if err != nil {
+		return err
 	}
 	if b.Kind == statebackend.Keyed {
 		t.reserve(sg, min(groupRows, reserveRowsMax))
@@ -130,12 +129,8 @@ func (t *Table[K, S]) restoreBlock(rows *codec.Reader[Entry[K, S]], b statebacke
 
 // restoreChunk takes in the rows of one chunk and leaves them in t.rows.
 func (t *Table[K, S]) restoreChunk(rows *codec.Reader[Entry[K, S]], d *blockReader, kind statebackend.Kind, sg *segment[K, S], names []string) {
-	n := d.count(chunkRowsMax)
+	n := d.chunk()
 	if d.err != nil {
-		return
-	}
-	if n == 0 {
-		d.err = fmt.Errorf("chunk without rows: %w", codec.ErrCorrupt)
 		return
 	}
 	if cap(t.rows) < n {
@@ -146,12 +141,9 @@ func (t *Table[K, S]) restoreChunk(rows *codec.Reader[Entry[K, S]], d *blockRead
 	if d.data, d.err = rows.Decode(d.data, t.rows, codec.Owned); d.err != nil {
 		return
 	}
-	columns := make([][]int64, len(names))
-	for i := range columns {
-		columns[i] = make([]int64, n)
-		if d.data, d.err = t.times.Decode(d.data, columns[i], codec.Owned); d.err != nil {
-			return
-		}
+	columns := d.times(t.times, len(names), n)
+	if d.err != nil {
+		return
 	}
 	for i := range t.rows {
 		if d.err = t.restoreRow(kind, sg, i, names, columns); d.err != nil {
@@ -173,7 +165,7 @@ func (t *Table[K, S]) restoreRow(kind statebackend.Kind, want *segment[K, S], ro
 	sg, i, _ := t.put(h, salt, &e.Key)
 	sg.slots[i].state = e.State
 	if t.ttl != nil {
-		t.ttl.restored(sg, i, row, names, columns)
+		t.ttl.restored(sg.stampsOf(i), row, names, columns)
 	}
 	return nil
 }
@@ -182,6 +174,40 @@ func (t *Table[K, S]) restoreRow(kind statebackend.Kind, want *segment[K, S], ro
 type blockReader struct {
 	data []byte
 	err  error
+}
+
+// header reads the rows of the key group and the names of timed fields.
+func (d *blockReader) header() (groupRows int, names []string, err error) {
+	if v := d.byte(); d.err == nil && v != blockVersion {
+		return 0, nil, fmt.Errorf("block of version %d, this program reads %d", v, blockVersion)
+	}
+	groupRows = d.count(groupRowsMax)
+	names = make([]string, d.count(timedMax))
+	for i := range names {
+		names[i] = d.string(nameBytesMax)
+	}
+	return groupRows, names, d.err
+}
+
+// chunk reads the number of rows of a chunk.
+func (d *blockReader) chunk() int {
+	n := d.count(chunkRowsMax)
+	if d.err == nil && n == 0 {
+		d.err = fmt.Errorf("chunk without rows: %w", codec.ErrCorrupt)
+	}
+	return n
+}
+
+// times reads the times of so many fields, for rows rows each.
+func (d *blockReader) times(c *codec.Codec[int64], fields, rows int) [][]int64 {
+	columns := make([][]int64, fields)
+	for i := range columns {
+		columns[i] = make([]int64, rows)
+		if d.data, d.err = c.Decode(d.data, columns[i], codec.Owned); d.err != nil {
+			return nil
+		}
+	}
+	return columns
 }
 
 func (d *blockReader) byte() byte {

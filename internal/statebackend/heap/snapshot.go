@@ -86,45 +86,65 @@ func (b *buffer[K, S]) whole() bool {
 
 // Begin implements statebackend.State.
 func (t *Table[K, S]) Begin(cp statebackend.Checkpoint) error {
-	if t.snap.running {
-		return fmt.Errorf("state %s: checkpoint %d begins while %d is running", t.config.Name, cp.ID, t.snap.id)
-	}
-	if t.epoch >= t.config.epochMax {
+	if !t.snap.running && t.epoch >= t.config.epochMax {
 		t.renumber()
 	}
-	t.snap = snapshot{
-		running: true, id: cp.ID, bound: t.epoch, savepoint: cp.Savepoint(),
-		full:  cp.Full() || t.chain.wantsFull(),
-		ready: t.snap.ready[:0],
-	}
-	if !t.snap.full {
-		t.snap.base, t.snap.lineage = t.chain.clean, t.chain.completed
-	}
-	if !t.snap.savepoint {
-		t.chain.begin(cp.ID, t.epoch)
+	if err := t.snap.begin(t.config.Name, &t.chain, cp, t.epoch); err != nil {
+		return err
 	}
 	t.setEpoch(t.epoch + 1)
 	return nil
 }
 
+// begin starts a snapshot of what was written up to an epoch.
+func (s *snapshot) begin(state string, c *chain, cp statebackend.Checkpoint, bound uint64) error {
+	if s.running {
+		return fmt.Errorf("state %s: checkpoint %d begins while %d is running", state, cp.ID, s.id)
+	}
+	*s = snapshot{
+		running: true, id: cp.ID, bound: bound, savepoint: cp.Savepoint(),
+		full:  cp.Full() || c.wantsFull(),
+		ready: s.ready[:0],
+	}
+	if !s.full {
+		s.base, s.lineage = c.clean, c.completed
+	}
+	if !s.savepoint {
+		c.begin(cp.ID, bound)
+	}
+	return nil
+}
+
 // Step implements statebackend.State.
 func (t *Table[K, S]) Step(w statebackend.Writer, rows int) (done bool, err error) {
-	s := &t.snap
+	if err := t.snap.runs(t.config.Name); err != nil {
+		return false, err
+	}
+	t.snap.writer, t.snap.pressAt = w, t.config.ReserveBytes
+	done, err = t.step(w, max(1, rows)*(slotCost+rowCost))
+	return t.snap.stepped(t.config.Name, &t.chain, done, err)
+}
+
+// runs returns what keeps a snapshot from going on.
+func (s *snapshot) runs(state string) error {
 	if !s.running {
-		return false, fmt.Errorf("state %s: no snapshot is running", t.config.Name)
+		return fmt.Errorf("state %s: no snapshot is running", state)
 	}
 	if s.failed != nil {
-		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, s.failed)
+		return fmt.Errorf("state %s: checkpoint %d: %w", state, s.id, s.failed)
 	}
-	s.writer, s.pressAt = w, t.config.ReserveBytes
-	done, err = t.step(w, max(1, rows)*(slotCost+rowCost))
+	return nil
+}
+
+// stepped takes note of what a step did.
+func (s *snapshot) stepped(state string, c *chain, done bool, err error) (bool, error) {
 	if err != nil {
-		return false, fmt.Errorf("state %s: checkpoint %d: %w", t.config.Name, s.id, err)
+		return false, fmt.Errorf("state %s: checkpoint %d: %w", state, s.id, err)
 	}
 	if done {
 		s.running, s.writer = false, nil
 		if !s.savepoint {
-			t.chain.written(s.id, s.lineage, s.bytes)
+			c.written(s.id, s.lineage, s.bytes)
 		}
 	}
 	return done, nil
@@ -188,7 +208,7 @@ func (t *Table[K, S]) scan(sg *segment[K, S], budget int) int {
 		if epoch := m & epochMask; epoch > bound || epoch <= base && !full || full && m&liveBit == 0 || m&tagMask < from {
 			continue
 		}
-		if t.ttl != nil && m&liveBit != 0 && t.ttl.drop(t, sg, i) {
+		if t.ttl != nil && m&liveBit != 0 && t.dropExpired(sg, i) {
 			continue
 		}
 		budget -= rowCost
@@ -280,7 +300,7 @@ func (t *Table[K, S]) seal(sg *segment[K, S], b *buffer[K, S]) {
 	}
 	before := len(b.encoded)
 	if before == 0 {
-		b.encoded = t.appendHeader(b.encoded, sg.live)
+		b.encoded = t.ttl.appendHeader(b.encoded, sg.live)
 	}
 	b.encoded = t.appendRows(b.encoded, b.rows, b.stamps)
 	b.encodedRows += len(b.rows)

@@ -117,7 +117,7 @@ type Table[K comparable, S any] struct {
 	// slotBytes is the size of all arrays of slots.
 	slotBytes int64
 
-	ttl *expiry[K, S]
+	ttl *expiry
 	// rows and free are scratch space: rows being decoded, and buffers between two uses.
 	rows []Entry[K, S]
 	free []*buffer[K, S]
@@ -145,7 +145,7 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", c.Name, err)
 	}
-	ttl, err := newExpiry[K, S]()
+	ttl, err := newExpiry(reflect.TypeFor[S]())
 	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", c.Name, err)
 	}
@@ -206,7 +206,7 @@ func (t *Table[K, S]) Row(h uint64, k *K) (row *S, isNew bool) {
 func (t *Table[K, S]) rowSlow(h uint64, k *K) (row *S, isNew bool) {
 	sg, i, isNew := t.put(h, 0, k)
 	if t.ttl != nil {
-		isNew = t.ttl.lend(sg, i, isNew)
+		isNew = t.ttl.lend(unsafe.Pointer(&sg.slots[i].state), sg.stampsOf(i), isNew)
 	}
 	return &sg.slots[i].state, isNew
 }
@@ -214,7 +214,7 @@ func (t *Table[K, S]) rowSlow(h uint64, k *K) (row *S, isNew bool) {
 // Lookup returns the row of a key for reading, or nil. It is valid until the next call of the table.
 func (t *Table[K, S]) Lookup(h uint64, k *K) *S {
 	sg, i, ok := t.find(h, 0, k)
-	if !ok || t.ttl != nil && t.ttl.expire(sg, i) {
+	if !ok || t.expired(sg, i) {
 		return nil
 	}
 	return &sg.slots[i].state
@@ -230,7 +230,7 @@ func (t *Table[K, S]) All() iter.Seq2[*K, *S] {
 			slots := t.segs[g].slots
 			for i := range slots {
 				s := &slots[i]
-				if s.meta&liveBit == 0 || t.ttl != nil && t.ttl.expire(&t.segs[g], i) {
+				if s.meta&liveBit == 0 || t.expired(&t.segs[g], i) {
 					continue
 				}
 				if !yield(&s.key, &s.state) {

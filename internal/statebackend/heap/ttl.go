@@ -16,18 +16,18 @@ import (
 // expiry is the time to live of the fields of S, nil in a table that has none.
 //
 // Plain fields and Values have a time each beside the row (segment.stamps); Lists and Maps keep the times of their
-// elements themselves, and are lent the clock of the field.
-type expiry[K comparable, S any] struct {
+// elements themselves, and are lent the clock of the field. Rows are known by their address, so that all of this is compiled
+// once.
+type expiry struct {
 	timed       []timedField
 	collections []collectionField
 	// every tells that all fields have a time to live, so that a row can expire as a whole.
 	every bool
 
-	// last is the row that was lent last, before what its timed fields were as Enter saw them.
+	// last is the row that was lent last and the times beside it, before what its timed fields were as Enter saw them.
 	last struct {
-		sg  *segment[K, S]
-		i   int
-		row *S
+		row    unsafe.Pointer
+		stamps []int64
 	}
 	before []reflect.Value
 }
@@ -123,15 +123,14 @@ func isStateType(t reflect.Type) bool { return t.PkgPath() == statePackage }
 
 const statePackage = "github.com/weir-stream/weir/state"
 
-func newExpiry[K comparable, S any]() (*expiry[K, S], error) {
-	s := reflect.TypeFor[S]()
+func newExpiry(s reflect.Type) (*expiry, error) {
 	if err := CheckTTL(s); err != nil {
 		return nil, err
 	}
 	if s.Kind() != reflect.Struct {
 		return nil, nil
 	}
-	x := &expiry[K, S]{every: true}
+	x := &expiry{every: true}
 	for i := range s.NumField() {
 		f := s.Field(i)
 		tag, err := ttl.ParseTag(f)
@@ -170,13 +169,16 @@ func (t *Table[K, S]) HasTTL() bool { return t.ttl != nil }
 // SetNow tells processing time in Unix nanoseconds, once a batch and before Restore. An earlier one than
 // before changes nothing.
 func (t *Table[K, S]) SetNow(now int64) {
-	if t.ttl == nil {
-		return
+	if t.ttl != nil {
+		t.ttl.setNow(now)
 	}
-	for _, f := range t.ttl.timed {
+}
+
+func (x *expiry) setNow(now int64) {
+	for _, f := range x.timed {
 		f.clock.Now = max(f.clock.Now, now)
 	}
-	for _, f := range t.ttl.collections {
+	for _, f := range x.collections {
 		f.clock.Now = max(f.clock.Now, now)
 	}
 }
@@ -185,26 +187,31 @@ func (t *Table[K, S]) SetNow(now int64) {
 // between lives anew. Without a time to live both do nothing.
 func (t *Table[K, S]) Enter(row *S) {
 	if t.ttl != nil {
-		t.ttl.enter(row)
+		t.ttl.enter(unsafe.Pointer(row))
 	}
 }
 
 // Leave ends what Enter began.
 func (t *Table[K, S]) Leave(row *S) {
 	if t.ttl != nil {
-		t.ttl.leave(row)
+		t.ttl.leave(unsafe.Pointer(row))
 	}
 }
 
 // Vacant reports whether a row is as if it were new: nothing has been written to it, or nothing is left.
 func (t *Table[K, S]) Vacant(row *S) bool {
-	v := reflect.ValueOf(row).Elem()
-	if t.ttl == nil {
+	return t.ttl.vacant(reflect.ValueOf(row))
+}
+
+// vacant is Vacant for a pointer to a row; x may be nil.
+func (x *expiry) vacant(row reflect.Value) bool {
+	v := row.Elem()
+	if x == nil {
 		return v.IsZero()
 	}
 	for i := range v.NumField() {
-		if c, ok := t.ttl.collectionOf(v.Type().Field(i)); ok {
-			if c.of(unsafe.Pointer(row)).Len() > 0 {
+		if c, ok := x.collectionOf(v.Type().Field(i)); ok {
+			if c.of(row.UnsafePointer()).Len() > 0 {
 				return false
 			}
 		} else if !v.Field(i).IsZero() {
@@ -214,7 +221,7 @@ func (t *Table[K, S]) Vacant(row *S) bool {
 	return true
 }
 
-func (x *expiry[K, S]) collectionOf(field reflect.StructField) (collectionField, bool) {
+func (x *expiry) collectionOf(field reflect.StructField) (collectionField, bool) {
 	for _, f := range x.collections {
 		if f.offset == field.Offset && f.typ == field.Type {
 			return f, true
@@ -223,36 +230,34 @@ func (x *expiry[K, S]) collectionOf(field reflect.StructField) (collectionField,
 	return collectionField{}, false
 }
 
-func (x *expiry[K, S]) width() int { return len(x.timed) }
+func (x *expiry) width() int { return len(x.timed) }
 
-// lend prepares the row of slot i for its user, and reports whether nothing is left of it.
-func (x *expiry[K, S]) lend(sg *segment[K, S], i int, isNew bool) bool {
+// lend prepares a row, with its times beside it, for its user, and reports whether nothing is left of it.
+func (x *expiry) lend(row unsafe.Pointer, stamps []int64, isNew bool) bool {
 	if !isNew {
-		isNew = x.expire(sg, i)
+		isNew = x.expire(row, stamps)
 	}
-	row := &sg.slots[i].state
 	if isNew {
 		x.bind(row)
-		for f, stamps := 0, sg.stampsOf(i); f < len(stamps); f++ {
+		for f := range stamps {
 			stamps[f] = x.timed[f].clock.Now
 		}
 	}
-	x.last.sg, x.last.i, x.last.row = sg, i, row
+	x.last.row, x.last.stamps = row, stamps
 	return isNew
 }
 
 // bind gives the collections of a new row their clocks.
-func (x *expiry[K, S]) bind(row *S) {
+func (x *expiry) bind(row unsafe.Pointer) {
 	for _, f := range x.collections {
-		f.of(unsafe.Pointer(row)).Expire(f.clock)
+		f.of(row).Expire(f.clock)
 	}
 }
 
-// expire drops what has expired of the row in slot i, and reports whether nothing is left of it.
-func (x *expiry[K, S]) expire(sg *segment[K, S], i int) (gone bool) {
+// expire drops what has expired of a row, and reports whether nothing is left of it.
+func (x *expiry) expire(row unsafe.Pointer, stamps []int64) (gone bool) {
 	gone = x.every
-	row := unsafe.Pointer(&sg.slots[i].state)
-	for f, stamps := 0, sg.stampsOf(i); f < len(stamps); f++ {
+	for f := range stamps {
 		if !x.timed[f].clock.Expired(stamps[f]) {
 			gone = false
 			continue
@@ -267,9 +272,15 @@ func (x *expiry[K, S]) expire(sg *segment[K, S], i int) (gone bool) {
 	return gone
 }
 
-// drop makes the row in slot i, which the scan of the running snapshot has come to, a tombstone if nothing is left of it.
-func (x *expiry[K, S]) drop(t *Table[K, S], sg *segment[K, S], i int) bool {
-	if !x.expire(sg, i) {
+// expired drops what has expired of the row in slot i, and reports whether nothing is left of it.
+func (t *Table[K, S]) expired(sg *segment[K, S], i int) bool {
+	return t.ttl != nil && t.ttl.expire(unsafe.Pointer(&sg.slots[i].state), sg.stampsOf(i))
+}
+
+// dropExpired makes the row in slot i, which the scan of the running snapshot has come to, a tombstone if nothing is left
+// of it.
+func (t *Table[K, S]) dropExpired(sg *segment[K, S], i int) bool {
+	if !t.expired(sg, i) {
 		return false
 	}
 	s := &sg.slots[i]
@@ -283,12 +294,12 @@ func (x *expiry[K, S]) drop(t *Table[K, S], sg *segment[K, S], i int) bool {
 	return true
 }
 
-func (x *expiry[K, S]) enter(row *S) {
+func (x *expiry) enter(row unsafe.Pointer) {
 	if x.last.row != row {
 		panic("heap: Enter of another row than the last that was lent")
 	}
 	for f := range x.timed {
-		field := x.timed[f].of(unsafe.Pointer(row))
+		field := x.timed[f].of(row)
 		if x.timed[f].value {
 			field.Addr().Interface().(value).TakeWritten()
 			continue
@@ -297,22 +308,21 @@ func (x *expiry[K, S]) enter(row *S) {
 	}
 }
 
-func (x *expiry[K, S]) leave(row *S) {
+func (x *expiry) leave(row unsafe.Pointer) {
 	if x.last.row != row {
 		panic("heap: Leave of another row than the last that was lent")
 	}
-	stamps := x.last.sg.stampsOf(x.last.i)
+	stamps := x.last.stamps
 	for f := range x.timed {
 		field := &x.timed[f]
-		if field.clock.OnRead || field.written(unsafe.Pointer(row), x.before[f]) {
+		if field.clock.OnRead || field.written(row, x.before[f]) {
 			stamps[f] = field.clock.Now
 		}
 	}
 }
 
 // restored sets the times of a row that was restored; fields that were stored without one begin to live now.
-func (x *expiry[K, S]) restored(sg *segment[K, S], i, row int, names []string, columns [][]int64) {
-	stamps := sg.stampsOf(i)
+func (x *expiry) restored(stamps []int64, row int, names []string, columns [][]int64) {
 	for f := range x.timed {
 		stamps[f] = x.timed[f].clock.Now
 		if c := slices.Index(names, x.timed[f].name); c >= 0 {
