@@ -16,7 +16,7 @@ func handQ10(g *Generator) (rows int64) {
 	dir, err := os.MkdirTemp("", "nexmark-q10-")
 	must(err)
 	defer func() { must(os.RemoveAll(dir)) }()
-	names, minute := minuteNames(), Millis(-1)
+	minute := Millis(-1)
 	var f *os.File
 	var w *bufio.Writer
 	next := func(at Millis) {
@@ -25,7 +25,7 @@ func handQ10(g *Generator) (rows int64) {
 			must(f.Sync())
 			must(f.Close())
 		}
-		of := filepath.Join(dir, "day="+at.Time().Format(time.DateOnly), names[minuteOf(at)])
+		of := filepath.Join(dir, at.Time().Format("day=2006-01-02/minute=15-04"))
 		must(os.MkdirAll(of, 0o755))
 		f, err = os.Create(filepath.Join(of, "log.csv"))
 		must(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -38,8 +39,9 @@ type options struct {
 	queries []query
 	config  Config
 	settings
-	hand bool
-	json string
+	hand       bool
+	json       string
+	cpuProfile string
 }
 
 func parseOptions(args []string) (options, error) {
@@ -53,6 +55,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.parallelism, "parallelism", 2, "subtasks of each step")
 	f.DurationVar(&o.checkpointInterval, "checkpoint-interval", 10*time.Second, "time between checkpoints, 0 for none")
 	f.BoolVar(&o.hand, "hand", false, "run the hand-written loops too")
+	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file to write a CPU profile to, of jobs and loops")
 	f.StringVar(&o.json, "json", "", "file to write the figures to")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -96,6 +99,11 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(o.checkpointDir)) }()
+	stop, err := profile(o.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	r := newReport(ctx, &o)
 	r.printHead(os.Stdout)
 	for _, q := range o.queries {
@@ -110,6 +118,24 @@ func run(ctx context.Context, args []string) (err error) {
 		return r.write(o.json)
 	}
 	return nil
+}
+
+// profile begins a CPU profile, unless the file has no name; stop ends it.
+func profile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // measure runs a job, and then the loop beside it.

@@ -4,8 +4,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir"
@@ -22,19 +22,27 @@ import (
 //	INSERT INTO log SELECT auction, bidder, price, dateTime, extra, DATE_FORMAT(dateTime, 'yyyy-MM-dd'),
 //	  DATE_FORMAT(dateTime, 'HH:mm') FROM bid
 func q10(events stream.Stream[Event], dir string) (stream.Stream[Offer], file.Sink[Offer]) {
-	minutes := minuteNames()
-	return q0(events), file.CSVSink[Offer](dir).PartitionBy(func(o *Offer) string {
-		return "day=" + o.At.Time().Format(time.DateOnly) + "/" + minutes[minuteOf(o.At)]
-	})
+	return q0(events), file.CSVSink[Offer](dir).PartitionBy(new(minutes).of)
 }
 
-// minuteNames are the directories of all minutes of a day.
-func minuteNames() []string {
-	names := make([]string, 24*60)
-	for i := range names {
-		names[i] = fmt.Sprintf("minute=%02d-%02d", i/60, i%60)
+// minutes names the directories of the log. It remembers the last name, since most bids are of the minute of the one before;
+// all subtasks share it.
+type minutes struct{ last atomic.Pointer[minute] }
+
+// minute is the number of a minute, from the epoch on, and its directory.
+type minute struct {
+	number Millis
+	name   string
+}
+
+func (m *minutes) of(o *Offer) string {
+	number := o.At / Millis(time.Minute.Milliseconds())
+	last := m.last.Load()
+	if last == nil || last.number != number {
+		last = &minute{number, o.At.Time().Format("day=2006-01-02/minute=15-04")}
+		m.last.Store(last)
 	}
-	return names
+	return last.name
 }
 
 // logQuery is q10 with a sink of its own.

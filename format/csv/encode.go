@@ -110,14 +110,18 @@ func (e *Encoder[T]) text(dst []byte, v any) ([]byte, error) {
 
 // appendQuoted appends text, in quotes where it needs them.
 func appendQuoted(dst, text []byte) []byte {
-	for _, c := range text {
-		if c == '"' || c == ',' || c == '\n' || c == '\r' {
-			dst = append(dst, '"')
-			dst = append(dst, bytes.ReplaceAll(text, []byte{'"'}, []byte(`""`))...)
-			return append(dst, '"')
-		}
+	if !needsQuotes(text) {
+		return append(dst, text...)
 	}
-	return append(dst, text...)
+	dst = append(dst, '"')
+	dst = append(dst, bytes.ReplaceAll(text, []byte{'"'}, []byte(`""`))...)
+	return append(dst, '"')
+}
+
+// needsQuotes looks for each of the four alone: that is done many bytes at a time.
+func needsQuotes(text []byte) bool {
+	return bytes.IndexByte(text, ',') >= 0 || bytes.IndexByte(text, '"') >= 0 ||
+		bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0
 }
 
 func loadInt(p unsafe.Pointer, bits int) int64 {
