@@ -121,7 +121,7 @@ func listen(ctx context.Context, c Config) (net.Listener, error) {
 	}
 	l = &limitListener{Listener: l, slots: make(chan struct{}, connectionsMax), closed: make(chan struct{})}
 	if c.TLS != nil {
-		l = tls.NewListener(l, c.TLS)
+		l = tls.NewListener(plainListener{l}, c.TLS)
 	}
 	return l, nil
 }
