@@ -40,6 +40,8 @@ func pairs(_ *stream.WindowCtx[int64], a, _ *event, out *stream.Out[event]) erro
 	return nil
 }
 
+func near(*stream.Ctx[int64], *event, *event, *stream.Out[event]) error { return nil }
+
 func groups(_ *stream.WindowCtx[int64], _, _ iter.Seq[*event], _ *stream.Out[event]) error {
 	return nil
 }
@@ -186,6 +188,26 @@ func TestBuildErrors(t *testing.T) {
 			timed(env).KeyBy(key).Join(other, window.Tumbling(time.Minute)).Apply("join", pairs).To("out", sink[event]())
 			return nil
 		}, []string{"Join", "different jobs"}},
+		"interval the other way round": {func(env *stream.Env) error {
+			s := timed(env).KeyBy(key)
+			s.IntervalJoin(s, stream.Between(2, 1)).Apply("near", near).To("out", sink[event]())
+			return nil
+		}, []string{`IntervalJoin "near"`, "above the upper"}},
+		"interval without a moment": {func(env *stream.Env) error {
+			s := timed(env).KeyBy(key)
+			s.IntervalJoin(s, stream.Between(2, 2).LowerExclusive().UpperExclusive()).Apply("near", near).To("out", sink[event]())
+			return nil
+		}, []string{`IntervalJoin "near"`, "above the upper"}},
+		"interval join without event time": {func(env *stream.Env) error {
+			events(env).KeyBy(key).IntervalJoin(timed(env).KeyBy(key), stream.Between(0, 1)).Apply("near", near).To("out", sink[event]())
+			return nil
+		}, []string{`IntervalJoin "near"`, "no event time"}},
+		"interval join with no function": {func(env *stream.Env) error {
+			s := timed(env).KeyBy(key)
+			s.IntervalJoin(s, stream.Between(0, 1)).Apply("near",
+				(func(*stream.Ctx[int64], *event, *event, *stream.Out[event]) error)(nil)).To("out", sink[event]())
+			return nil
+		}, []string{`IntervalJoin "near"`, "nil"}},
 		"nil function": {func(env *stream.Env) error {
 			events(env).Filter((func(*event) bool)(nil)).To("out", sink[event]())
 			return nil

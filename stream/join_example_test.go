@@ -70,3 +70,18 @@ func ExampleKeyed_CoGroup() {
 	// bob at 12:20: 1 pages, 1 orders
 	// cid at 12:04: 0 pages, 1 orders
 }
+
+// Orders, each with the pages that its user saw in less than three minutes before.
+func ExampleKeyed_IntervalJoin() {
+	show(func(env *stream.Env) stream.Stream[string] {
+		return orders(env).KeyBy((*Order).user).
+			IntervalJoin(clicks(env).KeyBy((*Click).user), stream.Between(-3*time.Minute, 0).LowerExclusive()).
+			Apply("before", func(ctx *stream.Ctx[string], o *Order, c *Click, out *stream.Out[string]) error {
+				out.Emit(fmt.Sprintf("%s ordered %s %v after %s", ctx.Key(), o.Item, o.At.Sub(c.At), c.Page))
+				return nil
+			})
+	})
+	// Output:
+	// ann ordered tea 1m0s after /pay
+	// ann ordered tea 2m30s after /cart
+}

@@ -83,7 +83,35 @@ func TestWindowJoinsOfHarness(t *testing.T) {
 	}
 }
 
-// joins is a job with both joins of payments and refunds.
+func TestIntervalJoinOfHarness(t *testing.T) {
+	late1, late2 := stream.NewTag[payment]("late1"), stream.NewTag[refund]("late2")
+	h := streamtest.New2(t, func(a stream.Stream[payment], b stream.Stream[refund]) stream.Stream[balance] {
+		return a.KeyBy((*payment).card).
+			IntervalJoin(b.KeyBy((*refund).card), stream.Between(0, 10*time.Minute).UpperExclusive()).
+			LateOutput1(late1).LateOutput2(late2).
+			Apply("near", func(ctx *stream.Ctx[string], p *payment, r *refund, out *stream.Out[balance]) error {
+				out.Emit(balance{ctx.Key(), p.Amount, r.Back})
+				return nil
+			})
+	})
+	h.Push(minute(1), payment{"a", 1, minute(1)}, payment{"b", 2, minute(1)})
+	h.Restart(3)
+	h.Push2(minute(5), refund{"a", 10, minute(5)})
+	h.Push(minute(3), payment{"a", 4, minute(3)})
+	h.Push2(minute(11), refund{"a", 20, minute(11)}) // ten minutes after the first
+	h.Restart(2)
+	h.Watermark(minute(6))
+	h.Push(minute(5), payment{"a", 8, minute(5)})
+	h.Push2(minute(5), refund{"a", 40, minute(5)})
+	if got, want := h.Take(), []balance{{"a", 1, 10}, {"a", 4, 10}, {"a", 4, 20}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if l1, l2 := h.Side(late1), h.Side(late2); len(l1) != 1 || l1[0].Amount != 8 || len(l2) != 1 || l2[0].Back != 40 {
+		t.Errorf("late are %v and %v", l1, l2)
+	}
+}
+
+// joins is a job with all joins of payments and refunds.
 func joins(env *stream.Env) error {
 	payments := env.From("payments", file.JSON[payment]("payments/*.json")).
 		Watermarks(watermark.Ascending((*payment).time)).KeyBy((*payment).card)
@@ -93,6 +121,12 @@ func joins(env *stream.Env) error {
 		To("pairs", file.JSONSink[balance]("pairs/"))
 	payments.CoGroup(refunds, window.Sliding(10*time.Minute, 5*time.Minute)).Apply("groups", total).
 		To("totals", file.JSONSink[balance]("totals/"))
+	payments.IntervalJoin(refunds, stream.Between(-time.Minute, time.Minute)).
+		Apply("near", func(ctx *stream.Ctx[string], p *payment, r *refund, out *stream.Out[balance]) error {
+			out.Emit(balance{ctx.Key(), p.At.Unix(), r.At.Unix()})
+			return nil
+		}).
+		To("neighbours", file.JSONSink[balance]("neighbours/"))
 	return nil
 }
 
@@ -102,19 +136,21 @@ func TestJoinsSurviveFailures(t *testing.T) {
 	for m := range 1200 {
 		refunds = append(refunds, refund{"card-1", 1, minute(float64(m))})
 	}
-	run := func(opts ...streamtest.Option) (pairs, totals []balance) {
-		p, g := streamtest.Collect[balance]("pairs"), streamtest.Collect[balance]("totals")
-		streamtest.Run(t, joins, append(opts, p, g,
+	run := func(opts ...streamtest.Option) (pairs, totals, near []balance) {
+		p, g, n := streamtest.Collect[balance]("pairs"), streamtest.Collect[balance]("totals"), streamtest.Collect[balance]("neighbours")
+		streamtest.Run(t, joins, append(opts, p, g, n,
 			streamtest.Source("payments", payments(1200, 2)...), streamtest.Source("refunds", refunds...))...)
-		return p.Rows(), g.Rows()
+		return p.Rows(), g.Rows(), n.Rows()
 	}
-	pairs, totals := run()
-	// Of four minutes, the card has two payments and four refunds.
-	if len(pairs) != 300*2*4 || len(totals) != 2*241 {
-		t.Fatalf("%d pairs and %d totals without a failure", len(pairs), len(totals))
+	pairs, totals, near := run()
+	// Of four minutes, the card has two payments and four refunds; of a minute around one, three, but at the end.
+	if len(pairs) != 300*2*4 || len(totals) != 2*241 || len(near) != 600*3-1 {
+		t.Fatalf("%d pairs, %d totals and %d near ones without a failure", len(pairs), len(totals), len(near))
 	}
-	p, g := run(streamtest.Parallelism(3), streamtest.Kill("join", 1), streamtest.Kill("groups", 2), streamtest.Kill("refunds", 3))
-	if !slices.Equal(p, pairs) || !slices.Equal(g, totals) {
-		t.Errorf("%d pairs and %d totals, want %d and %d", len(p), len(g), len(pairs), len(totals))
+	p, g, n := run(streamtest.Parallelism(3),
+		streamtest.Kill("join", 1), streamtest.Kill("groups", 2), streamtest.Kill("near", 3), streamtest.Kill("refunds", 4))
+	if !slices.Equal(p, pairs) || !slices.Equal(g, totals) || !slices.Equal(n, near) {
+		t.Errorf("%d pairs, %d totals and %d near ones, want %d, %d and %d",
+			len(p), len(g), len(n), len(pairs), len(totals), len(near))
 	}
 }
