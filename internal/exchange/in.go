@@ -120,18 +120,27 @@ func (c *inConn) forget(s *inStream) {
 func (c *inConn) run(kind, where string) {
 	conn, err := c.n.dial(kind, where)
 	if err == nil {
-		var writer sync.WaitGroup
-		writer.Go(func() { c.write(conn) })
-		err = c.read(conn)
-		_ = conn.Close()
-		c.close()
-		writer.Wait()
-		c.n.drop(conn)
+		err = c.serve(conn)
 	}
 	c.n.forget(c)
 	for _, s := range c.close() {
 		s.gate.fail(s.channel, fmt.Errorf("partition %v: %w", s.src.ID, lost("producer "+c.address, err)))
 	}
+}
+
+// serve returns when a connection has ended, and says why.
+func (c *inConn) serve(conn net.Conn) error {
+	var helpers sync.WaitGroup
+	done := make(chan struct{})
+	helpers.Go(func() { c.write(conn) })
+	helpers.Go(func() { c.n.keepPinging(conn, done) })
+	err := c.read(conn)
+	close(done)
+	_ = conn.Close()
+	c.close()
+	helpers.Wait()
+	c.n.drop(conn)
+	return err
 }
 
 // close ends the writer and lets no new stream in; it returns those that are left.
@@ -187,11 +196,14 @@ func (s *inStream) sayLocked(buf []byte) []byte {
 
 // read passes frames on until the connection breaks.
 func (c *inConn) read(conn net.Conn) error {
-	r := bufio.NewReaderSize(countReader{conn, &c.n.read}, readBytes)
+	r := bufio.NewReaderSize(countReader{readerOf(conn), &c.n.read}, readBytes)
 	for {
 		h, err := readHeader(r)
 		if err != nil {
 			return err
+		}
+		if h.kind == framePing {
+			continue
 		}
 		c.mu.Lock()
 		s, last := c.mu.streams[h.stream], c.mu.last

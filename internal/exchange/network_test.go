@@ -67,7 +67,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		must(t, err)
 		h, err := readHello(conn)
 		must(t, err)
-		if h.version != wireVersion || h.refusal != "protocol version 99, want 1" {
+		if h.version != wireVersion || h.refusal != "protocol version 99, want 2" {
 			t.Fatalf("answer %+v", h)
 		}
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {

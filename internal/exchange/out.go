@@ -73,11 +73,14 @@ func newOutConn(n *network, conn net.Conn) *outConn {
 func (c *outConn) serve() {
 	err := c.n.answer(c.conn)
 	if err == nil {
-		var writer sync.WaitGroup
-		writer.Go(c.write)
+		var helpers sync.WaitGroup
+		done := make(chan struct{})
+		helpers.Go(c.write)
+		helpers.Go(func() { c.n.keepPinging(c.conn, done) })
 		err = c.read()
+		close(done)
 		c.stop()
-		writer.Wait()
+		helpers.Wait()
 	}
 	c.n.drop(c.conn)
 	reason := lost("consumer "+c.conn.RemoteAddr().String(), err)
@@ -97,12 +100,15 @@ func (c *outConn) stop() {
 
 // read handles what consumers say until the connection breaks.
 func (c *outConn) read() error {
-	r := bufio.NewReaderSize(countReader{c.conn, &c.n.read}, readBytes)
+	r := bufio.NewReaderSize(countReader{readerOf(c.conn), &c.n.read}, readBytes)
 	var payload [messageBytesMax]byte
 	for {
 		h, err := readHeader(r)
 		if err != nil {
 			return err
+		}
+		if h.kind == framePing {
+			continue
 		}
 		if h.kind == frameData {
 			return fmt.Errorf("data from a consumer: %w", ErrCorrupt)

@@ -12,7 +12,7 @@ import (
 
 // What follows is the protocol of a connection; docs/formats/wire.md describes it.
 const (
-	wireVersion = 1
+	wireVersion = 2
 	wireMagic   = "WEIR"
 	headerBytes = 16
 	jobBytesMax = 256
@@ -22,7 +22,7 @@ const (
 	messageBytesMax = 4 << 10
 )
 
-// frameKind says what a frame is; the first three go from consumers to producers, the others back.
+// frameKind says what a frame is; the first three go from consumers to producers, the next three back, the last both ways.
 type frameKind uint8
 
 const (
@@ -32,6 +32,7 @@ const (
 	frameData
 	frameControl
 	frameFailed
+	framePing
 )
 
 // header stands before each frame, little-endian, in this order; two zero bytes lie between kind and sequence, and one
@@ -71,7 +72,7 @@ func parseHeader(src []byte) (header, error) {
 		limit = payloadBytesMax
 	}
 	switch {
-	case src[9]|src[10]|src[11] != 0 || h.kind == 0 || h.kind > frameFailed:
+	case src[9]|src[10]|src[11] != 0 || h.kind == 0 || h.kind > framePing || h.kind == framePing && h != (header{kind: framePing}):
 		return h, fmt.Errorf("header % x: %w", src, ErrCorrupt)
 	case h.length > limit:
 		return h, fmt.Errorf("payload of %d bytes, more than %d: %w", h.length, limit, ErrCorrupt)

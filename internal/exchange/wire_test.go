@@ -39,6 +39,7 @@ func TestWireFormat(t *testing.T) {
 	}{
 		{"hello", hello{version: wireVersion, credits: 4, job: "job", refusal: "no"}.bytes()},
 		{"header", header{length: 300, stream: 7, kind: frameData, sequence: 9}.append(nil)},
+		{"ping", header{kind: framePing}.append(nil)},
 		{"subscribe", subscribe{PartitionID{Attempt: 1 << 40, Edge: 3}, 5, 0xABCDEF}.append(nil)},
 		{"watermark", control(watermark(-2))},
 		{"barrier", control(barrier(77))},
@@ -50,7 +51,7 @@ func TestWireFormat(t *testing.T) {
 	} {
 		fmt.Fprintf(&got, "%s\n%s\n", part.name, hex.Dump(part.bytes))
 	}
-	const file = "testdata/wire-1.txt"
+	const file = "testdata/wire-2.txt"
 	if *rewrite {
 		must(t, os.WriteFile(file, []byte(got.String()), 0o644))
 	}
