@@ -38,6 +38,7 @@ type jobRole struct {
 	endpoint        *rpc.Endpoint
 	logger          *slog.Logger
 	launched        *launch.Job
+	begun           chan struct{}   // closed when launched is set, or never will be
 	ctx             context.Context // of the requests under way; the process's own
 	wg              sync.WaitGroup  // of these
 	underWay        int
@@ -52,10 +53,10 @@ var _ rpc.Handler = (*jobRole)(nil)
 
 // serve answers until ctx ends, with the process.
 func (r *jobRole) serve(ctx context.Context, j *launch.Job) error {
-	r.launched, r.ctx, r.next = j, ctx, time.Now()
-	if err := r.endpoint.Start(r); err != nil {
-		return fmt.Errorf("serve job: %w", err)
-	}
+	r.endpoint.Post(func() {
+		r.launched, r.next = j, time.Now()
+		close(r.begun)
+	})
 	if m := j.Master(); m != nil {
 		r.wg.Go(func() {
 			select {
@@ -66,9 +67,16 @@ func (r *jobRole) serve(ctx context.Context, j *launch.Job) error {
 		})
 	}
 	<-ctx.Done()
-	r.endpoint.Stop()
-	r.wg.Wait()
 	return context.Cause(ctx)
+}
+
+// stop ends the endpoint and all requests under way; those that wait for a run that is not led after all hear so.
+func (r *jobRole) stop() {
+	r.endpoint.Stop() // from here on the state is this goroutine's
+	if r.launched == nil {
+		close(r.begun)
+	}
+	r.wg.Wait()
 }
 
 // changed has a summary sent soon; to be called from any goroutine.
@@ -192,6 +200,10 @@ func (r *jobRole) reply(to string, q *weirpb.JobRequest, a *weirpb.JobReply) {
 
 // answer does what is asked for and returns when it is done.
 func (r *jobRole) answer(q *weirpb.JobRequest) (*weirpb.JobReply, error) {
+	<-r.begun
+	if r.launched == nil {
+		return nil, errors.New("the run of the job is not led")
+	}
 	m := r.launched.Master()
 	if m == nil {
 		p := r.launched.Past()

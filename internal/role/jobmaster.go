@@ -42,13 +42,18 @@ func (s *session) jobMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ready(d.tell(sub.Graph))
 	logger := newLogger(os.Stderr, s.spec.GetSettings())
 	r := &jobRole{
 		job: s.spec.GetJobId(), dispatcher: s.spec.GetJobMaster().GetDispatcher(), described: d, spec: s.spec,
 		endpoint: rpc.NewEndpoint("job/"+s.spec.GetJobId(), s.router), logger: logger.With("job", s.spec.GetJobId()),
-		checkpointDir: sub.Store.Location(),
+		checkpointDir: sub.Store.Location(), ctx: ctx, begun: make(chan struct{}),
 	}
+	// Bound before the parent hears of it: what it asks then waits here until the run is led.
+	if err := r.endpoint.Start(r); err != nil {
+		return fmt.Errorf("serve job: %w", err)
+	}
+	defer r.stop()
+	s.ready(d.tell(sub.Graph))
 	settings := s.spec.GetSettings()
 	heartbeat := jobsettings.Duration(settings, heartbeatKey, defaultHeartbeat)
 	l := launch.New(launch.Config{

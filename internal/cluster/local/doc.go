@@ -9,6 +9,8 @@
 //	  |  +-------- jobmanager    kept; finds its TaskManagers again, for they are the supervisor's
 //	  +----------- DIR/supervisor.sock <-- Provider of the JobManager
 //
+// What TaskManagers leave that are gone is removed, but the logs of the last keptLogs of them.
+//
 // All children hold a link to the supervisor and end with it. One supervisor uses a directory at a time: it holds a lock
 // on a file there, which the system gives back however it ends.
 package local

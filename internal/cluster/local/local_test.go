@@ -5,6 +5,7 @@ package local
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -215,5 +216,66 @@ func TestFatalEnd(t *testing.T) {
 	}
 	if err := r.s.Stop(true); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSweep: of TaskManagers that are gone the newest logs stay, and nothing else; what is not theirs is left alone.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, age int) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-time.Duration(age) * time.Hour)
+		if err := os.Chtimes(filepath.Dir(path), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := func(n int) string { return fmt.Sprintf("taskmanager-%d-1", n) }
+	for n := range keptLogs + 2 {
+		put("taskmanager-"+id(n)+"/artifacts/program", 0)
+		put("taskmanager-"+id(n)+"/lock", 0)
+		put("taskmanager-"+id(n)+"/log/taskmanager.log", n)
+		put("log/"+id(n)+".out", 0)
+	}
+	put("taskmanager-mine/artifacts/program", 0)
+	// One has not ended yet.
+	held, err := lock(filepath.Join(dir, "taskmanager-"+id(3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := start(t, dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		r.s.Kill()
+		if err := errors.Join(r.s.Stop(false), held.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	there := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	for n := range keptLogs + 2 {
+		kept, running := n < keptLogs, n == 3
+		if got := there("taskmanager-" + id(n) + "/log/taskmanager.log"); got != kept {
+			t.Errorf("log of %d: %v", n, got)
+		}
+		if got := there("log/" + id(n) + ".out"); got != kept {
+			t.Errorf("output of %d: %v", n, got)
+		}
+		if got := there("taskmanager-" + id(n) + "/artifacts"); got != running {
+			t.Errorf("programs of %d: %v", n, got)
+		}
+	}
+	if !there("taskmanager-mine/artifacts/program") {
+		t.Error("the programs of a TaskManager with a name of its own are gone")
 	}
 }

@@ -102,6 +102,7 @@ func Start(ctx context.Context, c Config) (*Supervisor, error) {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.sweep()
 	s.wg.Go(s.serve)
 	s.keep(&child{id: JobManagerID, args: c.JobManager, keep: true})
 	for range c.TaskManagers {
@@ -223,7 +224,11 @@ func (s *Supervisor) keep(c *child) {
 		s.run(c)
 		s.mu.Lock()
 		delete(s.mu.children, c.id)
+		stopping := s.mu.stopping
 		s.mu.Unlock()
+		if !stopping {
+			s.sweep()
+		}
 	})
 }
 

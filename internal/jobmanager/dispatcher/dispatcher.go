@@ -243,7 +243,8 @@ func (d *Dispatcher) keepHouse(ctx context.Context) {
 		d.reconcile(false) //nolint:contextcheck // as above
 		for _, j := range d.all() {
 			if j.checkClient(time.Now()) {
-				d.config.Logger.WarnContext(ctx, "the client that waits for the job is gone: it is canceled", "job", j.record.ID)
+				d.config.Logger.WarnContext(ctx, "the client that waits for the job is gone: it is canceled",
+					"job", j.record.ID, "not_recorded", j.recordCancel(ctx))
 			}
 		}
 	}

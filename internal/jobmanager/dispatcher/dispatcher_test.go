@@ -335,6 +335,29 @@ func TestCancel(t *testing.T) {
 }
 
 // TestCancelWhatNeverRan cancels a job whose program does not start.
+// TestCancelOutlivesItsLeader: who leads next has the job canceled, whose JobMaster knows nothing of that.
+func TestCancelOutlivesItsLeader(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		t.Helper()
+		w.lazy = true
+		d := w.lead(1)
+		id, m := w.run(d)
+		m.say(nil)
+		must(t, d.Cancel(t.Context(), id))
+		must(t, d.Close(false)) // as if it had died: the job is not suspended
+		d = w.lead(2)
+		m = w.master()
+		m.say(nil)
+		if r := m.request(); r.GetCancel() == nil {
+			t.Errorf("the JobMaster of the next leader is asked %v", r)
+		}
+		m.finish(&weirpb.JobResult{State: stateCanceled})
+		w.await(d, id, stateCanceled)
+		must(t, d.Close(false))
+	})
+}
+
 func TestCancelWhatNeverRan(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {

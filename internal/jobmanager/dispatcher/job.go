@@ -69,7 +69,7 @@ type job struct {
 func newJob(d *Dispatcher, r *core.Job, resumed bool) *job {
 	j := &job{d: d, record: r, resumed: resumed, wake: make(chan struct{}, 1), detailTurn: make(chan struct{}, 1)}
 	j.mu.changed = make(chan struct{})
-	j.mu.ran = resumed
+	j.mu.ran, j.mu.canceling = resumed, r.Canceling
 	j.mu.pending = map[int64]chan *weirpb.JobReply{}
 	if len(r.Described) > 0 {
 		described := &weirpb.JobDescription{}
@@ -228,6 +228,16 @@ func (j *job) cancel() error {
 	}
 	j.mu.canceling = true
 	j.changeLocked()
+	return nil
+}
+
+// recordCancel makes the cancel of the job durable, so that a leader that comes after this one sees to it.
+func (j *job) recordCancel(ctx context.Context) error {
+	err := j.d.write(ctx, &core.Record{Canceling: &core.Canceling{Job: j.record.ID}})
+	if err != nil && !errors.Is(err, core.ErrEnded) && !errors.Is(err, core.ErrUnknown) {
+		return fmt.Errorf("cancel job %s: it is being canceled, but that is not on record: should the JobManager die before it is, ask again: %w",
+			j.record.ID, err)
+	}
 	return nil
 }
 

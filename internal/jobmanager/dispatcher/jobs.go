@@ -49,7 +49,7 @@ func (d *Dispatcher) Detail(ctx context.Context, id string) (*weirpb.JobDetail, 
 }
 
 // Cancel implements rest.Jobs.
-func (d *Dispatcher) Cancel(_ context.Context, id string) error {
+func (d *Dispatcher) Cancel(ctx context.Context, id string) error {
 	j, err := d.job(id)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (d *Dispatcher) Cancel(_ context.Context, id string) error {
 	if err := j.cancel(); err != nil {
 		return fmt.Errorf("%w: %w", rest.ErrConflict, err)
 	}
-	return nil
+	return j.recordCancel(ctx)
 }
 
 // ClientHeartbeat implements rest.Jobs.
@@ -103,13 +103,15 @@ func (d *Dispatcher) CancelApplication(ctx context.Context, id string) error {
 		return nil
 	}
 	canceled := false
+	var unrecorded error
 	for _, id := range a.Jobs {
 		if j, err := d.job(id); err == nil && j.cancel() == nil {
 			canceled = true
+			unrecorded = errors.Join(unrecorded, j.recordCancel(ctx))
 		}
 	}
 	if !canceled {
 		return fmt.Errorf("application %s: %w: it has ended", id, rest.ErrConflict)
 	}
-	return nil
+	return unrecorded
 }

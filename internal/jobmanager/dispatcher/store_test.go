@@ -340,6 +340,11 @@ func TestGolden(t *testing.T) {
 		if got, want := ids(s), []string{jobA + "!", jobB}; !slices.Equal(got, want) {
 			t.Errorf("jobs of the golden %s: %q, want %q", kind, got, want)
 		}
+		s.view(func(s *core.State) {
+			if s.Job(jobA).Canceling || !s.Job(jobB).Canceling {
+				t.Errorf("the golden %s has other jobs to cancel", kind)
+			}
+		})
 		d, err := s.detail(t.Context(), jobA)
 		if err != nil || d.GetState() != stateFinished {
 			t.Errorf("detail of the golden %s: %v, %v", kind, d, err)
@@ -388,12 +393,14 @@ func writeStore(t *testing.T, dir string, summary bool) {
 	for _, r := range []*core.Record{
 		{ProgramAdded: &core.Program{ID: hash + "_flights", Name: "flights", Hash: hash, Size: 7, Uploaded: epochStart}},
 		{Submitted: &core.Submitted{Jobs: []*core.Job{&job}}},
+		{Canceling: &core.Canceling{Job: jobA}},
 		{Ended: &core.Ended{Job: jobA, End: core.End{
 			State: stateFinished, Savepoint: "/savepoints/2", At: epochStart.Add(time.Minute), Epoch: 2,
 			Tasks: map[string]int32{"FINISHED": 4},
 		}}},
 		{ApplicationBegun: &core.Application{ID: appC, Name: "app", Template: template, Begun: epochStart}},
 		{Submitted: &core.Submitted{Jobs: []*core.Job{&other}}},
+		{Canceling: &core.Canceling{Job: jobB}},
 		{ApplicationBegun: &core.Application{ID: strings.Repeat("3", 32), Name: "bad", Template: template, Begun: epochStart}},
 		{ApplicationFailed: &core.ApplicationFailure{
 			Application: strings.Repeat("3", 32), State: stateFailed, Error: "the program names no job", At: epochStart,

@@ -12,6 +12,7 @@ type Record struct {
 
 	Opened            *Opened             `json:"opened,omitempty"`
 	Submitted         *Submitted          `json:"submitted,omitempty"`
+	Canceling         *Canceling          `json:"canceling,omitempty"`
 	Ended             *Ended              `json:"ended,omitempty"`
 	ApplicationBegun  *Application        `json:"application_begun,omitempty"`
 	ApplicationFailed *ApplicationFailure `json:"application_failed,omitempty"`
@@ -53,8 +54,15 @@ type Job struct {
 	// Described is the graph that the program must describe, a weirpb.JobDescription; dropped when the job has ended.
 	Described []byte    `json:"described,omitempty"`
 	Submitted time.Time `json:"submitted,omitzero"`
+	// Canceling tells that the job is to be canceled; records of submissions don't have it, summaries do.
+	Canceling bool `json:"canceling,omitempty"`
 	// End is nil until the job has ended; records of submissions don't have it, summaries do.
 	End *End `json:"end,omitempty"`
+}
+
+// Canceling tells that a job is to be canceled, whoever leads.
+type Canceling struct {
+	Job string `json:"job"`
 }
 
 // Ended ends a job.

@@ -92,14 +92,10 @@ func (s *State) check(r *Record, taken func(id string) bool) error {
 	switch {
 	case r.Submitted != nil:
 		return s.checkSubmitted(r.Submitted, taken)
+	case r.Canceling != nil:
+		return s.checkRuns(r.Canceling.Job)
 	case r.Ended != nil:
-		j := s.jobs[r.Ended.Job]
-		if j == nil {
-			return fmt.Errorf("job %s: %w", r.Ended.Job, ErrUnknown)
-		}
-		if j.End != nil {
-			return fmt.Errorf("job %s: %w", r.Ended.Job, ErrEnded)
-		}
+		return s.checkRuns(r.Ended.Job)
 	case r.ApplicationBegun != nil:
 		return checkID(r.ApplicationBegun.ID, taken)
 	case r.ApplicationFailed != nil:
@@ -108,6 +104,18 @@ func (s *State) check(r *Record, taken func(id string) bool) error {
 		if s.programs[r.ProgramRemoved.Program] == nil {
 			return fmt.Errorf("program %s: %w", r.ProgramRemoved.Program, ErrUnknown)
 		}
+	}
+	return nil
+}
+
+// checkRuns returns an error unless there is a job of that id that has not ended.
+func (s *State) checkRuns(id string) error {
+	j := s.jobs[id]
+	if j == nil {
+		return fmt.Errorf("job %s: %w", id, ErrUnknown)
+	}
+	if j.End != nil {
+		return fmt.Errorf("job %s: %w", id, ErrEnded)
 	}
 	return nil
 }
@@ -188,10 +196,14 @@ func (s *State) Apply(r *Record) error {
 	switch {
 	case r.Submitted != nil:
 		s.submit(r.Submitted.Jobs)
+	case r.Canceling != nil:
+		j := *s.jobs[r.Canceling.Job]
+		j.Canceling = true
+		s.jobs[j.ID] = &j
 	case r.Ended != nil:
 		j := *s.jobs[r.Ended.Job]
 		end := r.Ended.End
-		j.End, j.Described = &end, nil
+		j.End, j.Described, j.Canceling = &end, nil, false
 		s.jobs[j.ID] = &j
 	case r.ApplicationBegun != nil:
 		s.applications[r.ApplicationBegun.ID] = r.ApplicationBegun

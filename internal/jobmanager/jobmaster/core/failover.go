@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -191,7 +192,8 @@ func (m *Master) stepWaiting(r *region, now time.Time) bool {
 		m.slots.missing(), len(m.slots.seats), m.config.SlotTimeout)}
 	if missing == 0 {
 		f.TaskManager = silent
-		f.Text = fmt.Sprintf("the executor on TaskManager %s has not reported within %v: see its log", silent, m.config.SlotTimeout)
+		f.Text = fmt.Sprintf("the executor on TaskManager %s has not reported within %v: %s", silent, m.config.SlotTimeout,
+			cmp.Or(m.slots.managers[silent].trouble, "see its log"))
 	}
 	m.record(f)
 	m.failJob(f, now)

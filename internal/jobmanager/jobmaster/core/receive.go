@@ -126,11 +126,25 @@ func (m *Master) executorLost(x *weirpb.ExecutorLost, now time.Time) {
 		m.failJob(f, now)
 		return
 	}
+	if len(x.GetAttempts()) == 0 {
+		m.noExecutor(tm, f, now)
+	}
 	if len(ended) == 0 {
 		return
 	}
 	tm.reached = "" // its successor tells another
 	m.failTogether(ended, f, now)
+}
+
+// noExecutor takes that an executor does not come about, or ends, before anything was deployed to it: another is started. It
+// is told once for each reason.
+func (m *Master) noExecutor(tm *manager, f Failure, now time.Time) {
+	if f.Text == tm.trouble {
+		return
+	}
+	tm.trouble = f.Text
+	f.At = now
+	m.record(f)
 }
 
 // reported takes the whole state of an executor: what it does not know of is lost, and what has ended is acknowledged by
@@ -152,7 +166,7 @@ func (m *Master) reported(r *weirpb.ExecutorReport, envelope *weirpb.Envelope, n
 	}
 	tm.heard, tm.reported, tm.ended = now, sequence, endedIn(r.GetTasks())
 	if a := r.GetDataAddress(); a != "" {
-		tm.reached = a
+		tm.reached, tm.trouble = a, ""
 		m.process(tm, r.GetProcess(), now)
 	}
 	if m.reconcile != nil {

@@ -37,7 +37,9 @@ type manager struct {
 	// an executor that is started anew has another.
 	// process names that executor, where it is a process of its own.
 	offered, reached, process string
-	heard                     time.Time
+	// trouble is why there is no executor; empty when one has told its address.
+	trouble string
+	heard   time.Time
 	// stream is the sender of the last report, and reported the sequence number of that: older ones are of the past.
 	stream   stream
 	reported int64
