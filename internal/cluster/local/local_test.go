@@ -50,7 +50,7 @@ func play(id, dir string) {
 		}
 	}
 	say("starts")
-	if strings.HasSuffix(dir, "taken") {
+	if strings.HasSuffix(dir, "taken") || strings.HasSuffix(dir, "unfit") && id != JobManagerID {
 		os.Exit(ExitFatal)
 	}
 	select {
@@ -215,6 +215,25 @@ func TestFatalEnd(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if err := r.s.Stop(true); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnfitTaskManager: one that would end in the same way again is not started again, and the cluster goes on.
+func TestUnfitTaskManager(t *testing.T) {
+	r, err := start(t, filepath.Join(t.TempDir(), "unfit"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.said(" starts", 2)
+	r.gone(fmt.Sprintf("%s%d-1", taskManagerPrefix, os.Getpid()))
+	select {
+	case <-r.s.Done():
+		t.Error("the cluster has ended")
+	default:
+	}
+	r.s.Kill()
+	if err := r.s.Stop(false); err != nil {
 		t.Error(err)
 	}
 }

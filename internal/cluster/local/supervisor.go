@@ -297,6 +297,9 @@ func (s *Supervisor) hasEnded(c *child, exit process.Exit) bool {
 			close(s.done)
 		}
 		return true
+	case fatal:
+		s.config.Logger.Error("TaskManager can't work, and is not started again", "process", c.id, "exit", exit.String())
+		return true
 	default:
 		return !c.keep
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/artifacts"
+	"github.com/weir-stream/weir/internal/checkpoint/storage"
 	"github.com/weir-stream/weir/internal/jobmanager/dispatcher/core"
 	"github.com/weir-stream/weir/internal/process"
 	"github.com/weir-stream/weir/internal/rest"
@@ -187,12 +188,19 @@ func TestJobMasterGivesUp(t *testing.T) {
 		d := w.lead(1)
 		id, m := w.run(d)
 		synctest.Wait()
+		run, err := storage.NewStore(storage.Files(storage.OS(), w.dir)).NewRun(t.Context(), storage.RunInfo{JobID: id})
+		must(t, err)
+		m.say(nil)
+		w.await(d, id, "RUNNING")
 		m.receive(&weirpb.Frame{Body: &weirpb.Frame_Failed{Failed: &weirpb.RoleFailed{
 			Error: "savepoint does not fit", Kind: weirpb.FailureKind_FAILURE_KIND_FATAL,
 		}}})
 		m.crash()
 		if s := w.await(d, id, stateFailed); !strings.Contains(s.GetResult().GetError(), "does not fit") {
 			t.Errorf("result %v", s.GetResult())
+		}
+		if res, err := run.Result(t.Context()); err != nil || res == nil || res.Status != stateFailed || !strings.Contains(res.Error, "does not fit") {
+			t.Errorf("the run has the result %v, %v", res, err)
 		}
 		must(t, d.Close(false))
 	})

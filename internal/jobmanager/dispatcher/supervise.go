@@ -52,7 +52,13 @@ func (j *job) supervise(ctx context.Context) {
 		wait, giveUp := restarts.Ended(worked)
 		if giveUp || isFinal(err, led) {
 			log.ErrorContext(ctx, "no JobMaster can be started: the job fails", "starts", restarts.Failed(), "error", err)
-			j.end(ctx, core.End{State: stateFailed, Error: fmt.Sprintf("no JobMaster can be started: %v", err)}, nil)
+			text := fmt.Sprintf("no JobMaster can be started: %v", err)
+			if led { // else the run, if there is one, may be another's
+				if err := j.closeRun(ctx, text); err != nil {
+					log.WarnContext(ctx, "the run of the job could be gone on with", "error", err)
+				}
+			}
+			j.end(ctx, core.End{State: stateFailed, Error: text}, nil)
 			return
 		}
 		if j.isCanceling() && !led {

@@ -49,6 +49,9 @@ type ClientConfig struct {
 	// when it has it no more. Both are called by turns, by one goroutine, and may be nil.
 	Connected func(*weirpb.Welcome)
 	Lost      func(error)
+	// Unfit, if not nil, is called once, and then the Client tries no more, when a JobManager does not take a process of this
+	// version and none has taken it before. One that has been connected has work to keep: it goes on trying.
+	Unfit func(error)
 }
 
 // Client keeps a TaskManager connected to the leader of its JobManagers.
@@ -91,7 +94,10 @@ func (c *Client) Stop() {
 }
 
 // refusedError is the answer of a JobManager that doesn't want this TaskManager.
-type refusedError struct{ reason, leader string }
+type refusedError struct {
+	reason, leader string
+	version        bool
+}
 
 func (e *refusedError) Error() string { return "refused: " + e.reason }
 
@@ -104,6 +110,7 @@ func (c *Client) keepUp() {
 		leader  string // named by the last attempt
 		before  string // why the last attempt failed; the same is logged once
 		backoff = backoffMin
+		welcome bool // there was a connection
 	)
 	for c.run.Err() == nil {
 		address, followed := leader, leader != ""
@@ -127,7 +134,13 @@ func (c *Client) keepUp() {
 			before = err.Error()
 			c.config.Logger.Warn("no connection to the JobManager yet", "address", address, "error", err)
 		}
-		if refused := (*refusedError)(nil); errors.As(err, &refused) && !followed {
+		welcome = welcome || connected
+		refused := (*refusedError)(nil)
+		if errors.As(err, &refused) && refused.version && !welcome && c.config.Unfit != nil {
+			c.config.Unfit(err)
+			return
+		}
+		if refused != nil && !followed {
 			leader = refused.leader
 		}
 		if leader == "" && tried >= len(c.config.Addresses) {
@@ -217,7 +230,7 @@ func (c *Client) greet(
 		return nil, nil, fail(err)
 	}
 	if refused := answer.GetRefused(); refused != nil {
-		return nil, nil, &refusedError{reason: refused.GetReason(), leader: refused.GetLeader()}
+		return nil, nil, &refusedError{refused.GetReason(), refused.GetLeader(), refused.GetVersion()}
 	}
 	welcome := answer.GetWelcome()
 	if v := welcome.GetProtocol(); welcome == nil || v < rpc.ProtocolMin || v > rpc.Protocol {

@@ -93,6 +93,19 @@ func TestVersions(t *testing.T) {
 			tm.Stop()
 		})
 	}
+	t.Run("told once", func(t *testing.T) {
+		c, tm := configured(t, "tm", jm.Addr())
+		unfit := make(chan error, 1)
+		c.Unfit = func(err error) { unfit <- err }
+		tm.Client = newClient(c)
+		tm.hello.ProtocolMin, tm.hello.ProtocolMax = 7, 9
+		tm.wg.Go(tm.keepUp)
+		if err := await(t, "refusal", unfit); !strings.Contains(err.Error(), "adjacent versions") {
+			t.Errorf("error %q", err)
+		}
+		tm.wg.Wait() // it tries no more
+		tm.Stop()
+	})
 	t.Run("JobManager of another version", func(t *testing.T) {
 		_, tm := configured(t, "tm", jm.Addr())
 		c, _ := configured(t, "other", jm.Addr())

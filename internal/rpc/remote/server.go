@@ -145,7 +145,7 @@ func (s *Server) answer(hello *weirpb.Hello) (*weirpb.Welcome, *weirpb.Refused) 
 	}
 	version, ok := negotiate(hello)
 	if !ok {
-		return nil, &weirpb.Refused{Reason: fmt.Sprintf(
+		return nil, &weirpb.Refused{Version: true, Reason: fmt.Sprintf(
 			"TaskManager %s of version %s speaks %s, the JobManager of version %s speaks %s: both must be of the same or of adjacent versions",
 			hello.GetId(), hello.GetVersion(), protocols(hello.GetProtocolMin(), hello.GetProtocolMax()),
 			welcome.GetVersion(), protocols(rpc.ProtocolMin, rpc.Protocol))}

@@ -416,11 +416,13 @@ func (x *Welcome) GetClusterId() string {
 	return ""
 }
 
-// Refused ends the connection; leader is the address to try instead, if it is known.
+// Refused ends the connection; leader is the address to try instead, if it is known. version tells that the versions of both
+// do not go together: trying again is of no use until one of them is another.
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Leader        string                 `protobuf:"bytes,2,opt,name=leader,proto3" json:"leader,omitempty"`
+	Version       bool                   `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,6 +469,13 @@ func (x *Refused) GetLeader() string {
 		return x.Leader
 	}
 	return ""
+}
+
+func (x *Refused) GetVersion() bool {
+	if x != nil {
+		return x.Version
+	}
+	return false
 }
 
 // RoleReady tells that the child has taken on its role.
@@ -666,10 +675,11 @@ const file_internal_rpc_weirpb_role_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12!\n" +
 	"\fleader_epoch\x18\x03 \x01(\x03R\vleaderEpoch\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x04 \x01(\tR\tclusterId\"9\n" +
+	"cluster_id\x18\x04 \x01(\tR\tclusterId\"S\n" +
 	"\aRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"m\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\bR\aversion\"m\n" +
 	"\tRoleReady\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12*\n" +
