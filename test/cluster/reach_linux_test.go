@@ -26,10 +26,11 @@ func TestOutputDirectoryIsNotShared(t *testing.T) {
 	})
 	c.leads(manager)
 	id := c.submit(load(t), "--", "--out", "out")
-	eventually(t, "the JobMaster has prepared the directory", func() bool {
-		_, err := os.Stat(filepath.Join(c.out("out"), ".weir-run"))
-		return err == nil
-	}, nil)
+	// By then its JobMaster leads, which has prepared the directory before.
+	c.job(id, "waits for slots", func(p *restclient.Progress) bool { return p.State == "RUNNING" })
+	if _, err := os.Stat(filepath.Join(c.out("out"), ".weir-run")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(c.out("out")); err != nil {
 		t.Fatal(err)
 	}
