@@ -21,12 +21,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/weir-stream/weir/bench/processes"
 )
 
 // bench is a run of measurements.
@@ -63,10 +64,10 @@ func (b *bench) run(ctx context.Context, only []string, nice int) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what is left is only in the way
-	if b.weir, err = build(ctx, dir, "./cmd/weir"); err != nil {
+	if b.weir, err = processes.Build(ctx, dir, "./cmd/weir"); err != nil {
 		return err
 	}
-	if b.job, err = build(ctx, dir, "./bench/cluster/job"); err != nil {
+	if b.job, err = processes.Build(ctx, dir, "./bench/cluster/job"); err != nil {
 		return err
 	}
 	if nice != 0 {
@@ -75,7 +76,7 @@ func (b *bench) run(ctx context.Context, only []string, nice int) error {
 		}
 	}
 	fmt.Fprintf(b.out, "%s, %d processors, %s; nice %d\n\n| What | Figure | Bar | Load |\n|---|---|---|---|\n",
-		machine(), runtime.NumCPU(), runtime.Version(), nice)
+		processes.Machine(), runtime.NumCPU(), runtime.Version(), nice)
 	err = b.measure(ctx, only)
 	return err
 }
@@ -84,7 +85,7 @@ func (b *bench) run(ctx context.Context, only []string, nice int) error {
 func (b *bench) measure(ctx context.Context, only []string) error {
 	kills := func(stateMB int, bar string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return errors.Join(b.measureKill(ctx, executor, stateMB, bar), b.measureKill(ctx, taskManager, stateMB, bar))
+			return errors.Join(b.measureKill(ctx, processes.Executor, stateMB, bar), b.measureKill(ctx, processes.TaskManager, stateMB, bar))
 		}
 	}
 	all := []struct {
@@ -112,20 +113,9 @@ func (b *bench) measure(ctx context.Context, only []string) error {
 	return failures
 }
 
-// build builds a program as it is released.
-func build(ctx context.Context, dir, path string) (string, error) {
-	to := filepath.Join(dir, filepath.Base(path))
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", to, path)
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTOOLCHAIN=auto")
-	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s, from the root of the module: %w\n%s", path, err, out)
-	}
-	return to, nil
-}
-
 // add prints a row of the table.
 func (b *bench) add(what, figure, bar string) {
-	fmt.Fprintf(b.out, "| %s | %s | %s | %s |\n", what, figure, bar, load())
+	fmt.Fprintf(b.out, "| %s | %s | %s | %s |\n", what, figure, bar, processes.Load())
 }
 
 // measurePlace runs the benchmark of the scheduler's core.

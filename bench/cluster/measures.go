@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/weir-stream/weir/bench/processes"
 	"github.com/weir-stream/weir/internal/restclient"
 )
 
@@ -19,22 +21,22 @@ import (
 func (b *bench) measureStart(ctx context.Context) error {
 	var rest, slots, ran series
 	for range b.rounds {
-		c, err := b.start(ctx, "--taskmanagers", "2", "--slots", "2")
+		c, err := processes.Start(ctx, b.weir, "--taskmanagers", "2", "--slots", "2")
 		if err != nil {
 			return err
 		}
-		rest = append(rest, time.Since(c.began))
-		err = c.awaitEvery(ctx, measurePause, "all slots are registered", func() bool {
-			n, err := c.slots(ctx)
+		rest = append(rest, time.Since(c.Began))
+		err = c.AwaitEvery(ctx, processes.MeasurePause, "all slots are registered", func() bool {
+			n, err := c.Slots(ctx)
 			return err == nil && n == 4
 		})
-		slots = append(slots, time.Since(c.began))
+		slots = append(slots, time.Since(c.Began))
 		var all []int
-		for _, pids := range tree(c.cmd.Process.Pid) {
+		for _, pids := range c.Tree() {
 			all = append(all, pids...)
 		}
-		ran = append(ran, cpu(all...))
-		if err := errors.Join(err, c.stop()); err != nil {
+		ran = append(ran, processes.CPU(all...))
+		if err := errors.Join(err, c.Stop()); err != nil {
 			return err
 		}
 	}
@@ -46,24 +48,24 @@ func (b *bench) measureStart(ctx context.Context) error {
 
 // measureSubmit measures how long it takes from the submission of a program that the cluster has to its first result.
 func (b *bench) measureSubmit(ctx context.Context) error {
-	return b.with(ctx, func(c *cluster) error {
-		program, err := b.upload(ctx, c)
+	return b.with(ctx, func(c *processes.Cluster) error {
+		program, err := c.Upload(ctx, b.job)
 		if err != nil {
 			return err
 		}
 		var took series
 		for i := range b.rounds + 1 {
-			w, err := c.watch("s" + itoa(i))
+			w, err := watch(c, "s"+strconv.Itoa(i))
 			if err != nil {
 				return err
 			}
 			began := time.Now()
-			id, err := c.rest.Run(ctx, program, restclient.Submission{Arguments: []string{"--watch", w.socket}, Parallelism: 1})
+			id, err := c.REST.Run(ctx, program, restclient.Submission{Arguments: []string{"--watch", w.socket}, Parallelism: 1})
 			if err != nil {
 				return err
 			}
 			first, err := w.next(ctx, func(sign) bool { return true })
-			if err := errors.Join(err, c.cancel(ctx, id)); err != nil {
+			if err := errors.Join(err, c.Cancel(ctx, id)); err != nil {
 				return err
 			}
 			w.close()
@@ -81,39 +83,39 @@ const settleTime = 3 * time.Second
 
 // measureIdle measures what processes take that have nothing to do.
 func (b *bench) measureIdle(ctx context.Context) error {
-	return b.with(ctx, func(c *cluster) error {
-		jm, err := c.one(ctx, jobManager)
+	return b.with(ctx, func(c *processes.Cluster) error {
+		jm, err := c.One(ctx, processes.JobManager)
 		if err != nil {
 			return err
 		}
-		tm, err := c.one(ctx, taskManager)
+		tm, err := c.One(ctx, processes.TaskManager)
 		if err != nil {
 			return err
 		}
-		if err := b.idle("idle ", "40 MB resident", map[kind]int{jobManager: jm, taskManager: tm}); err != nil {
+		if err := b.idle("idle ", "40 MB resident", map[processes.Kind]int{processes.JobManager: jm, processes.TaskManager: tm}); err != nil {
 			return err
 		}
-		program, err := b.upload(ctx, c)
+		program, err := c.Upload(ctx, b.job)
 		if err != nil {
 			return err
 		}
-		id, err := c.rest.Run(ctx, program, restclient.Submission{Arguments: idleJob(), Parallelism: 1})
+		id, err := c.REST.Run(ctx, program, restclient.Submission{Arguments: idleJob(), Parallelism: 1})
 		if err != nil {
 			return err
 		}
-		if err := c.running(ctx, id, 1); err != nil {
+		if err := c.Running(ctx, id, 1); err != nil {
 			return err
 		}
-		jobs := map[kind]int{}
-		for _, k := range []kind{jobMaster, executor} {
-			if jobs[k], err = c.one(ctx, k); err != nil {
+		jobs := map[processes.Kind]int{}
+		for _, k := range []processes.Kind{processes.JobMaster, processes.Executor} {
+			if jobs[k], err = c.One(ctx, k); err != nil {
 				return err
 			}
 		}
 		if err := b.idle("an idle job's ", "25 MB private, 0.1 %", jobs); err != nil {
 			return err
 		}
-		return c.cancel(ctx, id)
+		return c.Cancel(ctx, id)
 	}, "--taskmanagers", "1", "--slots", "2")
 }
 
@@ -121,26 +123,26 @@ func (b *bench) measureIdle(ctx context.Context) error {
 func idleJob() []string { return []string{"--rate", "0.001", "--checkpoint-interval", "10s"} }
 
 // idle measures processes over the idle time.
-func (b *bench) idle(prefix, bar string, pids map[kind]int) error {
+func (b *bench) idle(prefix, bar string, pids map[processes.Kind]int) error {
 	time.Sleep(settleTime)
-	before := map[kind]time.Duration{}
+	before := map[processes.Kind]time.Duration{}
 	for k, pid := range pids {
-		before[k] = cpu(pid)
+		before[k] = processes.CPU(pid)
 	}
 	began := time.Now()
 	time.Sleep(b.idleTime)
-	for _, k := range []kind{jobManager, taskManager, jobMaster, executor} {
+	for _, k := range []processes.Kind{processes.JobManager, processes.TaskManager, processes.JobMaster, processes.Executor} {
 		pid := pids[k]
 		if pid == 0 {
 			continue
 		}
-		share := 100 * (cpu(pid) - before[k]).Seconds() / time.Since(began).Seconds()
-		m, err := memoryOf(pid)
+		share := 100 * (processes.CPU(pid) - before[k]).Seconds() / time.Since(began).Seconds()
+		m, err := processes.MemoryOf(pid)
 		if err != nil {
 			return err
 		}
 		b.add(prefix+string(k), fmt.Sprintf("%.1f MB resident, %.1f MB private, %.3f %% of a core",
-			megabytes(m.resident), megabytes(m.private), share), bar)
+			megabytes(m.Resident), megabytes(m.Private), share), bar)
 	}
 	return nil
 }
@@ -151,32 +153,32 @@ func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
 const rowBytes = 1000
 
 // measureKill measures how soon the loss of a process is noticed, and when all subtasks have output again.
-func (b *bench) measureKill(ctx context.Context, k kind, stateMB int, bar string) error {
-	memory := itoa(1024+4*stateMB) + "mb"
-	return b.with(ctx, func(c *cluster) error {
-		program, err := b.upload(ctx, c)
+func (b *bench) measureKill(ctx context.Context, k processes.Kind, stateMB int, bar string) error {
+	memory := strconv.Itoa(1024+4*stateMB) + "mb"
+	return b.with(ctx, func(c *processes.Cluster) error {
+		program, err := c.Upload(ctx, b.job)
 		if err != nil {
 			return err
 		}
-		w, err := c.watch("s")
+		w, err := watch(c, "s")
 		if err != nil {
 			return err
 		}
 		defer w.close()
 		keys := stateMB * 1_000_000 / rowBytes
-		id, err := c.rest.Run(ctx, program, restclient.Submission{
-			Arguments:   []string{"--watch", w.socket, "--keys", itoa(keys), "--rate", itoa(max(20_000, keys/20))},
+		id, err := c.REST.Run(ctx, program, restclient.Submission{
+			Arguments:   []string{"--watch", w.socket, "--keys", strconv.Itoa(keys), "--rate", strconv.Itoa(max(20_000, keys/20))},
 			Parallelism: 2,
 		})
 		if err != nil {
 			return err
 		}
-		if err := c.filled(ctx, id, int64(keys)); err != nil {
+		if err := filled(ctx, c, id, int64(keys)); err != nil {
 			return err
 		}
 		var noticed, again series
 		for range b.kills {
-			n, a, err := c.kill(ctx, w, id, k)
+			n, a, err := kill(ctx, c, w, id, k)
 			if err != nil {
 				return err
 			}
@@ -185,15 +187,15 @@ func (b *bench) measureKill(ctx context.Context, k kind, stateMB int, bar string
 		what := fmt.Sprintf("`kill -9` of %s, %d MB of state: ", k, stateMB)
 		b.add(what+"noticed", noticed.String(), "100 ms")
 		b.add(what+"output of all subtasks again", again.String(), bar)
-		return c.cancel(ctx, id)
+		return c.Cancel(ctx, id)
 	}, "--taskmanagers", "2", "--slots", "1", "-D", "taskmanager.memory.process.size="+memory)
 }
 
 // filled waits until a job has all of its state in a checkpoint.
-func (c *cluster) filled(ctx context.Context, id string, keys int64) error {
+func filled(ctx context.Context, c *processes.Cluster, id string, keys int64) error {
 	after := int64(0)
-	return c.await(ctx, "the state is there", func() bool {
-		p, err := c.rest.Progress(ctx, id)
+	return c.Await(ctx, "the state is there", func() bool {
+		p, err := c.REST.Progress(ctx, id)
 		if err != nil {
 			return false
 		}
@@ -208,22 +210,22 @@ func (c *cluster) filled(ctx context.Context, id string, keys int64) error {
 const hotDivisor = 10
 
 // kill kills a process once a checkpoint has completed, and measures what follows.
-func (c *cluster) kill(ctx context.Context, w *watcher, id string, k kind) (noticed, again time.Duration, err error) {
-	if err := c.running(ctx, id, 2); err != nil {
+func kill(ctx context.Context, c *processes.Cluster, w *watcher, id string, k processes.Kind) (noticed, again time.Duration, err error) {
+	if err := c.Running(ctx, id, 2); err != nil {
 		return 0, 0, err
 	}
-	p, err := c.rest.Progress(ctx, id)
+	p, err := c.REST.Progress(ctx, id)
 	if err != nil {
 		return 0, 0, err
 	}
 	last := p.LastCheckpoint
-	if err := c.await(ctx, "a checkpoint completes", func() bool {
-		p, err = c.rest.Progress(ctx, id)
+	if err := c.Await(ctx, "a checkpoint completes", func() bool {
+		p, err = c.REST.Progress(ctx, id)
 		return err == nil && p.LastCheckpoint > last
 	}); err != nil {
 		return 0, 0, err
 	}
-	victims := tree(c.cmd.Process.Pid)[k]
+	victims := c.Tree()[k]
 	if len(victims) != 2 {
 		return 0, 0, fmt.Errorf("there are %d processes of kind %s", len(victims), k)
 	}
@@ -239,12 +241,12 @@ func (c *cluster) kill(ctx context.Context, w *watcher, id string, k kind) (noti
 	if err != nil {
 		return 0, 0, err
 	}
-	at, err := c.lastFailure(ctx, id)
+	at, err := lastFailure(ctx, c, id)
 	return at.Sub(killed.Truncate(time.Millisecond)), s.at.Sub(killed), err
 }
 
 // lastFailure is when the JobMaster noticed the last failure of a job.
-func (c *cluster) lastFailure(ctx context.Context, id string) (time.Time, error) {
+func lastFailure(ctx context.Context, c *processes.Cluster, id string) (time.Time, error) {
 	var answer struct {
 		History struct {
 			Entries []struct {
@@ -252,7 +254,7 @@ func (c *cluster) lastFailure(ctx context.Context, id string) (time.Time, error)
 			} `json:"entries"`
 		} `json:"exceptionHistory"`
 	}
-	if err := c.rest.Get(ctx, "/jobs/"+id+"/exceptions", &answer); err != nil {
+	if err := c.REST.Get(ctx, "/jobs/"+id+"/exceptions", &answer); err != nil {
 		return time.Time{}, err
 	}
 	last := int64(0)
@@ -267,22 +269,22 @@ func (c *cluster) lastFailure(ctx context.Context, id string) (time.Time, error)
 
 // measureMany measures how fast the REST API answers with many idle jobs.
 func (b *bench) measureMany(ctx context.Context) error {
-	return b.with(ctx, func(c *cluster) error {
-		program, err := b.upload(ctx, c)
+	return b.with(ctx, func(c *processes.Cluster) error {
+		program, err := c.Upload(ctx, b.job)
 		if err != nil {
 			return err
 		}
 		began := time.Now()
 		var ids []string
 		for range b.jobs {
-			id, err := c.rest.Run(ctx, program, restclient.Submission{Arguments: idleJob(), Parallelism: 1})
+			id, err := c.REST.Run(ctx, program, restclient.Submission{Arguments: idleJob(), Parallelism: 1})
 			if err != nil {
 				return err
 			}
 			ids = append(ids, id)
 		}
 		for _, id := range ids {
-			if err := c.running(ctx, id, 1); err != nil {
+			if err := c.Running(ctx, id, 1); err != nil {
 				return err
 			}
 		}
@@ -292,37 +294,37 @@ func (b *bench) measureMany(ctx context.Context) error {
 			return err
 		}
 		return b.manyIdle(c, what)
-	}, "--taskmanagers", "2", "--slots", itoa((b.jobs+1)/2), "-D", "taskmanager.memory.process.size=8gb")
+	}, "--taskmanagers", "2", "--slots", strconv.Itoa((b.jobs+1)/2), "-D", "taskmanager.memory.process.size=8gb")
 }
 
 // manyIdle adds what the processes of many idle jobs take.
-func (b *bench) manyIdle(c *cluster, what string) error {
-	all := tree(c.cmd.Process.Pid)
-	before := map[kind]time.Duration{}
+func (b *bench) manyIdle(c *processes.Cluster, what string) error {
+	all := c.Tree()
+	before := map[processes.Kind]time.Duration{}
 	for k, pids := range all {
-		before[k] = cpu(pids...)
+		before[k] = processes.CPU(pids...)
 	}
 	began := time.Now()
 	time.Sleep(b.idleTime)
-	for _, k := range []kind{jobManager, taskManager, jobMaster, executor} {
-		share := 100 * (cpu(all[k]...) - before[k]).Seconds() / time.Since(began).Seconds() / float64(len(all[k]))
-		var most memory
+	for _, k := range []processes.Kind{processes.JobManager, processes.TaskManager, processes.JobMaster, processes.Executor} {
+		share := 100 * (processes.CPU(all[k]...) - before[k]).Seconds() / time.Since(began).Seconds() / float64(len(all[k]))
+		var most processes.Memory
 		for _, pid := range all[k] {
-			m, err := memoryOf(pid)
+			m, err := processes.MemoryOf(pid)
 			if err != nil {
 				return err
 			}
-			most = memory{max(most.resident, m.resident), max(most.private, m.private)}
+			most = processes.Memory{Resident: max(most.Resident, m.Resident), Private: max(most.Private, m.Private)}
 		}
 		b.add(what+"each "+string(k), fmt.Sprintf("at most %.1f MB resident, %.1f MB private; %.3f %% of a core in the mean",
-			megabytes(most.resident), megabytes(most.private), share), "")
+			megabytes(most.Resident), megabytes(most.Private), share), "")
 	}
 	return nil
 }
 
 // askPages asks for each page of each job, and for those of the cluster as often.
-func (b *bench) askPages(ctx context.Context, c *cluster, ids []string) error {
-	workers, err := c.rest.TaskManagers(ctx)
+func (b *bench) askPages(ctx context.Context, c *processes.Cluster, ids []string) error {
+	workers, err := c.REST.TaskManagers(ctx)
 	if err != nil {
 		return err
 	}
@@ -330,7 +332,7 @@ func (b *bench) askPages(ctx context.Context, c *cluster, ids []string) error {
 	worst, worstPage := time.Duration(0), ""
 	ask := func(path string, into any) error {
 		began := time.Now()
-		err := c.rest.Get(ctx, path, into)
+		err := c.REST.Get(ctx, path, into)
 		took := time.Since(began)
 		all = append(all, took)
 		if took > worst {
@@ -373,14 +375,15 @@ func (b *bench) askPages(ctx context.Context, c *cluster, ids []string) error {
 }
 
 // with starts a cluster, calls f and ends the cluster.
-func (b *bench) with(ctx context.Context, f func(c *cluster) error, up ...string) error {
-	c, err := b.start(ctx, up...)
+func (b *bench) with(ctx context.Context, f func(c *processes.Cluster) error, up ...string) error {
+	c, err := processes.Start(ctx, b.weir, up...)
 	if err != nil {
 		return err
 	}
 	err = f(c)
+	stopped := c.Stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, c.output)
+		fmt.Fprintln(os.Stderr, c.Output())
 	}
-	return errors.Join(err, c.stop())
+	return errors.Join(err, stopped)
 }

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/weir-stream/weir/bench/processes"
 	"github.com/weir-stream/weir/internal/restclient"
 )
 
@@ -25,36 +27,36 @@ const paceRate = 200_000
 // checkpoints complete, and how many records it takes meanwhile.
 func (b *bench) measurePace(ctx context.Context) error {
 	const stateMB = 1000
-	return b.with(ctx, func(c *cluster) error {
-		program, err := b.upload(ctx, c)
+	return b.with(ctx, func(c *processes.Cluster) error {
+		program, err := c.Upload(ctx, b.job)
 		if err != nil {
 			return err
 		}
 		keys := stateMB * 1_000_000 / rowBytes
-		id, err := c.rest.Run(ctx, program, restclient.Submission{
-			Arguments:   []string{"--keys", itoa(keys), "--rate", itoa(paceRate), "--hot-share", "1"},
+		id, err := c.REST.Run(ctx, program, restclient.Submission{
+			Arguments:   []string{"--keys", strconv.Itoa(keys), "--rate", strconv.Itoa(paceRate), "--hot-share", "1"},
 			Parallelism: 2,
 		})
 		if err != nil {
 			return err
 		}
-		if err := c.filled(ctx, id, int64(keys)); err != nil {
+		if err := filled(ctx, c, id, int64(keys)); err != nil {
 			return err
 		}
 		var before, after checkpointCounts
 		began := time.Now()
-		from, err := c.rest.Progress(ctx, id)
+		from, err := c.REST.Progress(ctx, id)
 		if err == nil {
-			err = c.rest.Get(ctx, "/jobs/"+id+"/checkpoints", &before)
+			err = c.REST.Get(ctx, "/jobs/"+id+"/checkpoints", &before)
 		}
 		if err != nil {
 			return err
 		}
 		time.Sleep(3 * b.idleTime)
-		to, err := c.rest.Progress(ctx, id)
+		to, err := c.REST.Progress(ctx, id)
 		took := time.Since(began)
 		if err == nil {
-			err = c.rest.Get(ctx, "/jobs/"+id+"/checkpoints", &after)
+			err = c.REST.Get(ctx, "/jobs/"+id+"/checkpoints", &after)
 		}
 		if err != nil {
 			return err
@@ -64,6 +66,6 @@ func (b *bench) measurePace(ctx context.Context) error {
 		b.add(what+"checkpoints", fmt.Sprintf("%d completed, %d failed in %s; the last took %d ms for %.0f MB",
 			after.Counts.Completed-before.Counts.Completed, after.Counts.Failed-before.Counts.Failed, took.Round(time.Second),
 			to.LastCheckpointDuration, megabytes(to.LastCheckpointBytes)), "")
-		return c.cancel(ctx, id)
-	}, "--taskmanagers", "2", "--slots", "1", "-D", "taskmanager.memory.process.size="+itoa(1024+4*stateMB)+"mb")
+		return c.Cancel(ctx, id)
+	}, "--taskmanagers", "2", "--slots", "1", "-D", "taskmanager.memory.process.size="+strconv.Itoa(1024+4*stateMB)+"mb")
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/weir-stream/weir/bench/processes"
 )
 
 // sign tells that an attempt of a subtask, in a process, has a result at a moment.
@@ -34,8 +36,8 @@ const (
 )
 
 // watch listens for signs; the socket's name goes to the job.
-func (c *cluster) watch(name string) (*watcher, error) {
-	w := &watcher{socket: filepath.Join(c.dir, name), signs: make(chan sign, signsMax)}
+func watch(c *processes.Cluster, name string) (*watcher, error) {
+	w := &watcher{socket: filepath.Join(c.Dir, name), signs: make(chan sign, signsMax)}
 	var err error
 	if w.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: w.socket, Net: "unixgram"}); err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func (w *watcher) receive() {
 
 // next waits for a sign that is wanted.
 func (w *watcher) next(ctx context.Context, wanted func(s sign) bool) (sign, error) {
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(processes.Patience)
 	defer timeout.Stop()
 	for {
 		select {

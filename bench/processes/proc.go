@@ -1,6 +1,6 @@
 // Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-package main
+package processes
 
 import (
 	"bytes"
@@ -13,28 +13,29 @@ import (
 	"time"
 )
 
-// kind is what a process of a cluster is.
-type kind string
+// Kind is what a process of a cluster is.
+type Kind string
 
+// The kinds.
 const (
-	supervisor  kind = "supervisor"
-	jobManager  kind = "JobManager"
-	taskManager kind = "TaskManager"
-	jobMaster   kind = "JobMaster"
-	executor    kind = "executor"
+	Supervisor  Kind = "supervisor"
+	JobManager  Kind = "JobManager"
+	TaskManager Kind = "TaskManager"
+	JobMaster   Kind = "JobMaster"
+	Executor    Kind = "executor"
 )
 
-// tree lists the processes of a cluster by what they are: the supervisor, its children and theirs.
-func tree(root int) map[kind][]int {
-	all := map[kind][]int{supervisor: {root}}
+// Tree lists the processes of a cluster by what they are: the supervisor, its children and theirs.
+func Tree(root int) map[Kind][]int {
+	all := map[Kind][]int{Supervisor: {root}}
 	for _, child := range children(root) {
 		line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(child), "cmdline"))
 		if err != nil {
 			continue // it has ended
 		}
-		own, below := taskManager, executor
+		own, below := TaskManager, Executor
 		if bytes.Contains(line, []byte("\x00jobmanager\x00")) {
-			own, below = jobManager, jobMaster
+			own, below = JobManager, JobMaster
 		}
 		all[own] = append(all[own], child)
 		all[below] = append(all[below], children(child)...)
@@ -65,10 +66,11 @@ func children(pid int) (all []int) {
 	return all
 }
 
-// memory is what a process takes: pages in RAM, and those of them that no other process has.
-type memory struct{ resident, private int64 }
+// Memory is what a process takes: pages in RAM, and those of them that no other process has.
+type Memory struct{ Resident, Private int64 }
 
-func memoryOf(pid int) (m memory, err error) {
+// MemoryOf returns that of a process.
+func MemoryOf(pid int) (m Memory, err error) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
 	if err != nil {
 		return m, err
@@ -84,16 +86,16 @@ func memoryOf(pid int) (m memory, err error) {
 		}
 		switch f[0] {
 		case "Rss:":
-			m.resident = n << 10
+			m.Resident = n << 10
 		case "Private_Clean:", "Private_Dirty:":
-			m.private += n << 10
+			m.Private += n << 10
 		}
 	}
 	return m, nil
 }
 
-// cpu is the time that processes have run, by the scheduler's own clock.
-func cpu(pids ...int) (sum time.Duration) {
+// CPU is the time that processes have run, by the scheduler's own clock.
+func CPU(pids ...int) (sum time.Duration) {
 	for _, pid := range pids {
 		names, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "schedstat"))
 		if err != nil {
@@ -113,8 +115,34 @@ func cpu(pids ...int) (sum time.Duration) {
 	return sum
 }
 
-// load is the load average of the last minute.
-func load() string {
+// ticksPerSecond is the unit of /proc/PID/stat, which is the same on all platforms of Linux that we run on.
+const ticksPerSecond = 100
+
+// Spent is the CPU time of processes, and of those of their children that have ended.
+func Spent(pids ...int) (sum time.Duration, err error) {
+	for _, pid := range pids {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+		if err != nil {
+			return 0, err
+		}
+		// The name comes second, in parentheses, and may have spaces; utime, stime, cutime and cstime are numbers 14 to 17.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) < 15 {
+			return 0, fmt.Errorf("process %d: /proc/%[1]d/stat has %d fields", pid, len(fields))
+		}
+		for _, f := range fields[11:15] {
+			ticks, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
+			}
+			sum += time.Duration(ticks) * (time.Second / ticksPerSecond)
+		}
+	}
+	return sum, nil
+}
+
+// Load is the load average of the last minute.
+func Load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "?"
@@ -123,8 +151,8 @@ func load() string {
 	return first
 }
 
-// machine names the processor.
-func machine() string {
+// Machine names the processor.
+func Machine() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return "an unknown machine"
