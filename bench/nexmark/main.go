@@ -13,12 +13,18 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/internal/process"
 )
 
 // garbagePercent is what weir.Main sets: records that live as long as a batch make garbage fast and hold little.
 const garbagePercent = 400
 
 func main() {
+	if os.Getenv(process.EnvRole) != "" { // a cluster has started this process
+		weir.MainJobs(clusterJobs())
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
@@ -39,9 +45,10 @@ type options struct {
 	queries []query
 	config  Config
 	settings
-	hand       bool
-	json       string
-	cpuProfile string
+	hand, cluster bool
+	taskManagers  int
+	json          string
+	cpuProfile    string
 }
 
 func parseOptions(args []string) (options, error) {
@@ -56,12 +63,17 @@ func parseOptions(args []string) (options, error) {
 	f.DurationVar(&o.checkpointInterval, "checkpoint-interval", 10*time.Second, "time between checkpoints, 0 for none")
 	f.BoolVar(&o.hand, "hand", false, "run the hand-written loops too")
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file to write a CPU profile to, of jobs and loops")
+	f.BoolVar(&o.cluster, "cluster", false, "run the jobs on a session cluster of real processes")
+	f.IntVar(&o.taskManagers, "taskmanagers", 2, "TaskManagers of that cluster")
 	f.StringVar(&o.json, "json", "", "file to write the figures to")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("%q is no flag", f.Arg(0))
+	}
+	if o.taskManagers < 1 || o.parallelism < 1 {
+		return o, errors.New("--taskmanagers and --parallelism: want one or more")
 	}
 	return o, o.pick(*names)
 }
@@ -104,10 +116,19 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
+	job := func(q query) (spent, error) { return measureJob(ctx, g, q, o.settings) }
+	if o.cluster {
+		s, err := startSession(ctx, o.checkpointDir, &o)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.Stop()) }()
+		job = func(q query) (spent, error) { return s.measure(ctx, q, &o) }
+	}
 	r := newReport(ctx, &o)
 	r.printHead(os.Stdout)
 	for _, q := range o.queries {
-		figures, err := measure(ctx, g, q, &o)
+		figures, err := measure(g, q, job, o.hand)
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
@@ -139,13 +160,13 @@ func profile(file string) (stop func() error, err error) {
 }
 
 // measure runs a job, and then the loop beside it.
-func measure(ctx context.Context, g *Generator, q query, o *options) (figures, error) {
-	job, err := measureJob(ctx, g, q, o.settings)
+func measure(g *Generator, q query, job func(query) (spent, error), withHand bool) (figures, error) {
+	took, err := job(q)
 	if err != nil {
 		return figures{}, err
 	}
-	f := figures{Query: q.name, Job: job, FlinkPerCore: q.flinkPerCore}
-	if o.hand && q.hand != nil {
+	f := figures{Query: q.name, Job: took, FlinkPerCore: q.flinkPerCore}
+	if withHand && q.hand != nil {
 		hand := spend(func() int64 { return q.hand(g) })
 		f.Hand = &hand
 	}

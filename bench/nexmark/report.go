@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/processes"
 )
 
 // spent is what a job or a loop took.
@@ -120,15 +121,21 @@ type report struct {
 	Seed               uint64    `json:"seed"`
 	Parallelism        int       `json:"parallelism"`
 	CheckpointInterval string    `json:"checkpoint_interval"`
-	Queries            []figures `json:"queries"`
+	// TaskManagers are those of the cluster; zero where the jobs were embedded.
+	TaskManagers int       `json:"taskmanagers,omitempty"`
+	Queries      []figures `json:"queries"`
 }
 
 func newReport(ctx context.Context, o *options) *report {
-	return &report{
-		Machine: machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
+	r := &report{
+		Machine: processes.Machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
 		Events: o.config.Events, EventsPerSecond: o.config.EventsPerSecond, OutOfOrder: o.config.OutOfOrder, Seed: o.config.Seed,
 		Parallelism: o.parallelism, CheckpointInterval: o.checkpointInterval.String(),
 	}
+	if o.cluster {
+		r.TaskManagers = o.taskManagers
+	}
+	return r
 }
 
 func (r *report) printHead(w io.Writer) {
@@ -144,20 +151,6 @@ func (r *report) write(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
-}
-
-// machine is what the system calls its processor.
-func machine() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOOS + "/" + runtime.GOARCH
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }
 
 // commit is that of the sources in the working directory, marked where they were changed.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/weir-stream/weir"
 )
 
 // TestRun runs all queries with their loops, and reads what was written of them.
@@ -19,7 +21,7 @@ func TestRun(t *testing.T) {
 	o.checkpointDir = t.TempDir()
 	r := newReport(t.Context(), &o)
 	for _, q := range o.queries {
-		f, err := measure(t.Context(), g, q, &o)
+		f, err := measure(g, q, func(q query) (spent, error) { return measureJob(t.Context(), g, q, o.settings) }, o.hand)
 		if err != nil {
 			t.Fatalf("%s: %v", q.name, err)
 		}
@@ -51,5 +53,24 @@ func TestOptions(t *testing.T) {
 	o, err := parseOptions([]string{"--queries", "q3,q0"})
 	if err != nil || len(o.queries) != 2 || o.queries[0].name != "q3" || o.queries[1].name != "q0" {
 		t.Errorf("%d queries: %v", len(o.queries), err)
+	}
+}
+
+// TestClusterJobs gives a job the arguments that it gets on a cluster.
+func TestClusterJobs(t *testing.T) {
+	o, err := parseOptions([]string{"--events", "300", "--tps", "50", "--out-of-order", "10", "--seed", "7", "--parallelism", "3", "--checkpoint-interval", "1s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := clusterJobs()
+	if len(jobs) != len(queries()) {
+		t.Errorf("%d jobs of %d queries", len(jobs), len(queries()))
+	}
+	h, err := weir.Run(t.Context(), "q0", jobs["q0"], weir.Options{Args: o.arguments()})
+	if err == nil {
+		err = h.Wait()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
