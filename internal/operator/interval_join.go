@@ -39,7 +39,8 @@ func IntervalJoin[K comparable, A, B, U, C any](
 	}
 	// A record of the first input waits until Upper behind it, one of the second until -Lower behind it.
 	keep1, keep2 := max(0, i.Upper), max(0, clampedSum(0, i.Lower, -1))
-	slack := clampedSum(keep1, keep2, 1) / cleanups
+	span := clampedSum(keep1, keep2, 1)
+	slack, spare := span/timerSlack, span/cleanups
 	return KeyedCoProcess(key1, key2, newIntervalContext(bind), func() KeyedCoFuncs[Buffers[A, B], A, B, U, intervalContext[K, C]] {
 		return KeyedCoFuncs[Buffers[A, B], A, B, U, intervalContext[K, C]]{
 			Process1: func(st *Buffers[A, B], c *intervalContext[K, C], in *A, out *element.Out[U]) error {
@@ -47,6 +48,8 @@ func IntervalJoin[K comparable, A, B, U, C any](
 				if !ok {
 					return err
 				}
+				tidy(&st.Left, c.k.watermark, keep1, spare)
+				tidy(&st.Right, c.k.watermark, keep2, spare)
 				lo, hi := clampedSum(at, i.Lower, 1), clampedSum(at, i.Upper, 1)
 				for n := from(st.Right, lo); n < len(st.Right) && st.Right[n].At <= hi; n++ {
 					b := &st.Right[n]
@@ -64,6 +67,8 @@ func IntervalJoin[K comparable, A, B, U, C any](
 				if !ok {
 					return err
 				}
+				tidy(&st.Left, c.k.watermark, keep1, spare)
+				tidy(&st.Right, c.k.watermark, keep2, spare)
 				lo, hi := clampedSum(at, i.Upper, -1), clampedSum(at, i.Lower, -1)
 				for n := from(st.Left, lo); n < len(st.Left) && st.Left[n].At <= hi; n++ {
 					a := &st.Left[n]
@@ -89,9 +94,14 @@ func IntervalJoin[K comparable, A, B, U, C any](
 	})
 }
 
-// cleanups is how often the buffers of a key are looked through in the time that a record of either input can wait.
-// So there is up to an eighth more in them than can still be paired.
-const cleanups = 8
+const (
+	// cleanups is how often the buffers of a busy key are looked through in the time that a record of either input can
+	// wait. So there is up to an eighth more in them than can still be paired.
+	cleanups = 8
+	// timerSlack is the part of that time, half of it, by which the timer of a key comes later than something can be
+	// forgotten: it is for keys that have fallen silent.
+	timerSlack = 2
+)
 
 // Buffers are the records of a key that wait for partners: each list in order of time, those of one time in order of
 // arrival. They are stored; the fields keep their names.
@@ -131,9 +141,9 @@ const shrinkMin = 64
 // prune drops the records for which no partner can come any more, and returns the time of the watermark from which on that
 // holds of the first that is left.
 func prune[T any](list *[]Buffered[T], watermark, keep int64) (next int64) {
-	n := len(*list)
-	if watermark < element.MaxWatermark {
-		n = sort.Search(n, func(n int) bool { return clampedSum((*list)[n].At, keep, 1) >= watermark })
+	n := 0
+	for n < len(*list) && (watermark == element.MaxWatermark || clampedSum((*list)[n].At, keep, 1) < watermark) {
+		n++
 	}
 	if *list = slices.Delete(*list, 0, n); cap(*list) > shrinkMin && len(*list) < cap(*list)/4 {
 		*list = slices.Clone(*list)
@@ -142,6 +152,13 @@ func prune[T any](list *[]Buffered[T], watermark, keep int64) (next int64) {
 		return math.MaxInt64
 	}
 	return clampedSum(clampedSum((*list)[0].At, keep, 1), 1, 1)
+}
+
+// tidy is prune for a list whose first record could have been forgotten for some time.
+func tidy[T any](list *[]Buffered[T], watermark, keep, spare int64) {
+	if len(*list) > 0 && clampedSum(clampedSum((*list)[0].At, keep, 1), spare, 1) < watermark {
+		prune(list, watermark, keep)
+	}
 }
 
 // intervalContext is the context of a step, and that which its user sees: of a key, without the row and the timers.

@@ -194,10 +194,11 @@ func TestIntervalJoinOfAllTime(t *testing.T) {
 	}
 	s := openCo(t, step, nil)
 	for _, e := range []coEvent{
-		{0, coRecord, -1 << 62, "a", 0},
-		{0, coRecord, 1 << 62, "a", 2},
-		{1, coRecord, 5, "a", 1},
-		{input: 0, kind: coWatermark, at: element.MaxWatermark}, {input: 1, kind: coWatermark, at: element.MaxWatermark},
+		{input: 0, at: -(1 << 62), key: "a", value: 0},
+		{input: 0, at: 1 << 62, key: "a", value: 2},
+		{input: 1, at: 5, key: "a", value: 1},
+		{input: 0, kind: coWatermark, at: element.MaxWatermark},
+		{input: 1, kind: coWatermark, at: element.MaxWatermark},
 	} {
 		err = errors.Join(err, s.send(e))
 	}

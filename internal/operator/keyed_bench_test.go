@@ -17,7 +17,10 @@ import (
 )
 
 // click is a record of 16 bytes.
-type click struct{ user, page int64 }
+type click struct {
+	user int64 `weir:"user"`
+	page int64 `weir:"page"`
+}
 
 //go:noinline
 func user(c *click) int64 { return c.user }
