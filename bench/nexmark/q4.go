@@ -45,7 +45,6 @@ func bidsOf(events stream.Stream[Event]) stream.Stream[Bid] {
 
 func (a *Auction) id() int64  { return a.ID }
 func (b *Bid) auction() int64 { return b.Auction }
-func (b *Bid) bidder() int64  { return b.Bidder }
 
 // priceChange is a change of the highest bids of a category: auctions that had none before, and what is added to them.
 type priceChange struct{ Category, Auctions, Price int64 }
