@@ -25,7 +25,8 @@ const newUserPeriod = 10 * time.Second
 //	SELECT P.id, P.name, P.starttime FROM (person IN TUMBLE(10 s)) P JOIN (auction IN TUMBLE(10 s)) A
 //	ON P.id = A.seller AND the windows are the same, DISTINCT
 //
-// A join of two streams by key and window is one window over both: it has seen the one, the other, or both.
+// A join of two streams by key and window is one window over both: it has seen the one, the other, or both. Join and CoGroup
+// would keep all records of the window, to find that there is one.
 func q8(events stream.Stream[Event]) stream.Stream[NewSeller] {
 	return events.
 		FlatMap(func(e *Event, out *stream.Out[activity]) {
