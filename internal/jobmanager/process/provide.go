@@ -23,13 +23,16 @@ func (j *JobManager) provide(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-j.resources.Seeking():
 		}
 		next := provideInterval
 		if err := j.provideOnce(ctx); err != nil && ctx.Err() == nil {
 			j.config.Logger.WarnContext(ctx, "TaskManagers not started or stopped", "error", err)
 			next = provideRetry
 		}
-		timer.Reset(next)
+		if j.config.WorkersMax > 0 { // else there is nothing to look for
+			timer.Reset(next)
+		}
 	}
 }
 

@@ -25,6 +25,8 @@ type ResourceManager struct {
 	known    map[string]known
 	waiting  map[int64]chan *weirpb.WorkerReply
 	requests int64
+	// seeking holds a token when a JobMaster has said whom it seeks.
+	seeking chan struct{}
 }
 
 var _ rpc.Handler = (*ResourceManager)(nil)
@@ -34,6 +36,7 @@ func Start(c core.Config, network rpc.Network) (*ResourceManager, error) {
 	r := &ResourceManager{
 		endpoint: rpc.NewEndpoint(Name, network), core: core.NewSlotManager(c, time.Now()),
 		known: map[string]known{}, waiting: map[int64]chan *weirpb.WorkerReply{},
+		seeking: make(chan struct{}, 1),
 	}
 	if err := r.endpoint.Start(r); err != nil {
 		return nil, fmt.Errorf("start ResourceManager: %w", err)
@@ -49,6 +52,9 @@ func (r *ResourceManager) Workers(ctx context.Context) (w core.Workers, err erro
 	err = r.endpoint.Call(ctx, func() { w = r.core.Workers(time.Now()) })
 	return w, err
 }
+
+// Seeking has a token when there may be news of Sought. One goroutine takes them.
+func (r *ResourceManager) Seeking() <-chan struct{} { return r.seeking }
 
 // Sought are the TaskManagers that JobMasters seek, to go on with their tasks, and that are not registered.
 func (r *ResourceManager) Sought(ctx context.Context) (names []string, err error) {
@@ -70,6 +76,12 @@ func (r *ResourceManager) Receive(e *weirpb.Envelope) {
 	r.observe(e, now)
 	r.core.Receive(e, now)
 	r.perform()
+	if len(e.GetDeclareNeeds().GetSought()) > 0 {
+		select {
+		case r.seeking <- struct{}{}:
+		default: // there is a token
+		}
+	}
 }
 
 // Tick implements rpc.Handler.
