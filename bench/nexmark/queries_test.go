@@ -17,11 +17,11 @@ import (
 	"github.com/weir-stream/weir/streamtest"
 )
 
-// checkedEvents are out of order, no two at the same time, over several windows of each query, and over two days.
-func checkedEvents(tb testing.TB) *Generator {
+// checkedEvents are n events out of order, no two at the same time, over two days; 3000 are over several windows of each query.
+func checkedEvents(tb testing.TB, n int64) *Generator {
 	tb.Helper()
 	return newGenerator(tb, Config{
-		Events: 3000, EventsPerSecond: 75, OutOfOrder: 30, Seed: 3, Base: time.Date(2026, 3, 1, 23, 59, 30, 0, time.UTC),
+		Events: n, EventsPerSecond: 75, OutOfOrder: 30, Seed: 3, Base: time.Date(2026, 3, 1, 23, 59, 30, 0, time.UTC),
 	})
 }
 
@@ -158,9 +158,13 @@ func checks() []check {
 // TestQueries runs each query beside its reference: with the generator as its source, and with rows of which half wait
 // until a task has failed.
 func TestQueries(t *testing.T) {
-	g := checkedEvents(t)
-	events := g.all()
+	all, few := checkedEvents(t, 3000), checkedEvents(t, 1000)
 	for _, c := range checks() {
+		g := all
+		if c.name == "q23" { // its rows grow with the square of the events
+			g = few
+		}
+		events := g.all()
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("generated", func(t *testing.T) { c.run(t, g, events, false, streamtest.Parallelism(2)) })
@@ -192,7 +196,7 @@ func TestEachQueryIsChecked(t *testing.T) {
 
 // TestHandLoops compares how many rows the loops make with the references, for what appends rows only.
 func TestHandLoops(t *testing.T) {
-	c := checkedEvents(t).Config
+	c := checkedEvents(t, 3000).Config
 	c.OutOfOrder = 1 // the loops know nothing of watermarks
 	g := newGenerator(t, c)
 	events := g.all()
