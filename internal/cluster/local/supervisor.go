@@ -245,6 +245,9 @@ func (s *Supervisor) run(c *child) {
 		}
 		began := time.Now()
 		p, err := s.spawn(c)
+		if errors.Is(err, errStopping) {
+			return
+		}
 		if err != nil {
 			s.config.Logger.Error("process not started", "process", c.id, "error", err)
 		} else {
@@ -263,12 +266,15 @@ func (s *Supervisor) run(c *child) {
 	}
 }
 
+// errStopping means that a child is not wanted any more.
+var errStopping = errors.New("it is being stopped")
+
 // spawn starts the process of a child, unless it is to be stopped.
 func (s *Supervisor) spawn(c *child) (*process.Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.stopping || c.stopped {
-		return nil, errors.New("it is being stopped")
+		return nil, errStopping
 	}
 	p, err := process.Start(process.Config{
 		Path: s.config.Binary, Args: c.args, Env: append(os.Environ(), s.config.Env...),
