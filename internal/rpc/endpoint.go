@@ -87,19 +87,26 @@ func (e *Endpoint) Send(to string, m *weirpb.Envelope) {
 // Post has the endpoint's goroutine call f, unless it has stopped. It never blocks.
 func (e *Endpoint) Post(f func()) bool { return e.enqueue(event{run: f}) }
 
-// Call has the endpoint's goroutine call f and waits until it has; to be called from any other goroutine.
-func (e *Endpoint) Call(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	if !e.Post(func() { f(); close(done) }) {
-		return ErrStopped
+// Call has the endpoint's goroutine call f and waits for its result; to be called from any other goroutine. With ErrStopped
+// f was not called, nor will be; when ctx ends first it may be called later still, so it shares nothing with the caller.
+func (e *Endpoint) Call[T any](ctx context.Context, f func() T) (result T, err error) {
+	answer := make(chan T, 1)
+	if !e.Post(func() { answer <- f() }) {
+		return result, ErrStopped
 	}
 	select {
-	case <-done:
-		return nil
+	case result = <-answer:
+		return result, nil
 	case <-e.stopping:
-		return ErrStopped
+		e.wg.Wait() // f may be at work
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return result, context.Cause(ctx)
+	}
+	select {
+	case result = <-answer:
+		return result, nil
+	default:
+		return result, ErrStopped
 	}
 }
 

@@ -58,7 +58,7 @@ func TestEndpoint(t *testing.T) {
 		p := &probe{every: time.Second, next: time.Now().Add(time.Second)}
 		a, b := open(t, n, "a", p), open(t, n, "b", &probe{})
 		for range 3 {
-			if err := b.Call(t.Context(), func() { b.Send("a", message()) }); err != nil {
+			if _, err := b.Call(t.Context(), func() bool { b.Send("a", message()); return true }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -77,7 +77,7 @@ func TestEndpoint(t *testing.T) {
 				t.Errorf("got %v, want %v", p.got, want)
 			}
 		}
-		if err := a.Call(t.Context(), func() {}); !errors.Is(err, ErrStopped) {
+		if _, err := a.Call(t.Context(), func() bool { return true }); !errors.Is(err, ErrStopped) {
 			t.Errorf("call of a stopped endpoint: %v", err)
 		}
 		if a.Post(func() {}) {
@@ -150,11 +150,38 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		n.Send(m)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := e.Call(ctx, func() {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := e.Call(ctx, func() bool { return true }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
 		close(p.block)
 		e.Stop()
+	})
+}
+
+// TestCallAndStop stops an endpoint that is at work for a caller: the caller gets the result.
+func TestCallAndStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, NewLocal(slog.New(slog.DiscardHandler)), "a", &probe{})
+		release, answered := make(chan struct{}), make(chan int, 1)
+		go func() { // Owner: the test, which receives from answered
+			n, err := e.Call(t.Context(), func() int { <-release; return 7 })
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- n
+		}()
+		synctest.Wait()
+		stopped := make(chan struct{})
+		go func() { // Owner: the test, which waits for stopped
+			e.Stop()
+			close(stopped)
+		}()
+		synctest.Wait()
+		close(release)
+		if n := <-answered; n != 7 {
+			t.Errorf("result %d", n)
+		}
+		<-stopped
 	})
 }
 

@@ -105,15 +105,14 @@ func (t *TaskManager) Stop() error {
 
 // FailTask ends a running attempt of a subtask, as if it had failed; for tests. It reports whether there was one
 // in this process.
-func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.SubtaskID, err error) (found bool) {
-	_ = t.endpoint.Call(ctx, func() { // an endpoint that has stopped has no attempts
-		if x, ok := t.executors[jobID].(interface {
+func (t *TaskManager) FailTask(ctx context.Context, jobID string, s graph.SubtaskID, err error) bool {
+	found, callErr := t.endpoint.Call(ctx, func() bool {
+		x, ok := t.executors[jobID].(interface {
 			Fail(s graph.SubtaskID, err error) bool
-		}); ok {
-			found = x.Fail(s, err)
-		}
+		})
+		return ok && x.Fail(s, err)
 	})
-	return found
+	return callErr == nil && found // an endpoint that has stopped has no attempts
 }
 
 // Receive implements rpc.Handler.

@@ -188,12 +188,16 @@ func (j *JobMaster) Detail(ctx context.Context) (*weirpb.JobDetail, error) {
 
 // observe returns the state of the job, and when it entered its states.
 func (j *JobMaster) observe(ctx context.Context) (d core.JobDetails, at entered, err error) {
-	err = j.endpoint.Call(ctx, func() { d, at = j.core.Details(), j.at })
+	type seen struct {
+		details core.JobDetails
+		at      entered
+	}
+	s, err := j.endpoint.Call(ctx, func() seen { return seen{j.core.Details(), j.at} })
 	if errors.Is(err, rpc.ErrStopped) {
 		<-j.done // Stop closes it
 		return j.final, j.at, nil
 	}
-	return d, at, err
+	return s.details, s.at, err
 }
 
 // Cancel ends the job without a checkpoint; it does not wait for the end.

@@ -48,18 +48,16 @@ func Start(c core.Config, network rpc.Network) (*ResourceManager, error) {
 func (r *ResourceManager) Stop() { r.endpoint.Stop() }
 
 // Workers says what to ask the cluster provider for.
-func (r *ResourceManager) Workers(ctx context.Context) (w core.Workers, err error) {
-	err = r.endpoint.Call(ctx, func() { w = r.core.Workers(time.Now()) })
-	return w, err
+func (r *ResourceManager) Workers(ctx context.Context) (core.Workers, error) {
+	return r.endpoint.Call(ctx, func() core.Workers { return r.core.Workers(time.Now()) })
 }
 
 // Seeking has a token when there may be news of Sought. One goroutine takes them.
 func (r *ResourceManager) Seeking() <-chan struct{} { return r.seeking }
 
 // Sought are the TaskManagers that JobMasters seek, to go on with their tasks, and that are not registered.
-func (r *ResourceManager) Sought(ctx context.Context) (names []string, err error) {
-	err = r.endpoint.Call(ctx, func() { names = r.core.Sought() })
-	return names, err
+func (r *ResourceManager) Sought(ctx context.Context) ([]string, error) {
+	return r.endpoint.Call(ctx, r.core.Sought)
 }
 
 // Ended tells the JobMasters that TaskManagers have ended for good.

@@ -39,40 +39,41 @@ type known struct {
 }
 
 // TaskManagers lists those that are registered, by id.
-func (r *ResourceManager) TaskManagers(ctx context.Context) (all []Known, err error) {
-	err = r.endpoint.Call(ctx, func() {
+func (r *ResourceManager) TaskManagers(ctx context.Context) ([]Known, error) {
+	return r.endpoint.Call(ctx, func() (all []Known) {
 		for _, id := range slices.Sorted(maps.Keys(r.known)) {
 			if r.core.Knows(id) {
 				all = append(all, r.known[id].Known)
 			}
 		}
+		return all
 	})
-	return all, err
 }
 
 // Ask has a TaskManager serve a request, and waits for its answer; number need not be set.
 func (r *ResourceManager) Ask(ctx context.Context, id string, q *weirpb.WorkerRequest) (*weirpb.WorkerReply, error) {
 	answer := make(chan *weirpb.WorkerReply, 1)
-	var number int64
-	var refused error
-	err := r.endpoint.Call(ctx, func() {
+	var number int64 // for the endpoint's goroutine
+	defer r.endpoint.Post(func() { delete(r.waiting, number) })
+	refused, err := r.endpoint.Call(ctx, func() error {
 		k, ok := r.known[id]
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case !ok || !r.core.Knows(id):
-			refused = fmt.Errorf("%w: %s", ErrUnknown, id)
+			return fmt.Errorf("%w: %s", ErrUnknown, id)
 		case len(r.waiting) >= requestsMax:
-			refused = fmt.Errorf("%w: too many requests wait for answers", ErrNoAnswer)
-		default:
-			r.requests++
-			number, q.Number = r.requests, r.requests
-			r.waiting[number] = answer
-			r.endpoint.Send(k.endpoint, &weirpb.Envelope{Body: &weirpb.Envelope_WorkerRequest{WorkerRequest: q}})
+			return fmt.Errorf("%w: too many requests wait for answers", ErrNoAnswer)
 		}
+		r.requests++
+		number, q.Number = r.requests, r.requests
+		r.waiting[number] = answer
+		r.endpoint.Send(k.endpoint, &weirpb.Envelope{Body: &weirpb.Envelope_WorkerRequest{WorkerRequest: q}})
+		return nil
 	})
 	if err = errors.Join(err, refused); err != nil {
 		return nil, err
 	}
-	defer r.endpoint.Post(func() { delete(r.waiting, number) })
 	select {
 	case a := <-answer:
 		switch {
