@@ -68,7 +68,7 @@ func endNow(p *os.Process, ended <-chan error) {
 	timer := time.NewTimer(stopGrace)
 	defer timer.Stop()
 	select {
-	case <-ended:
+	case <-ended: //nolint:errcheck // how it ended does not matter
 	case <-timer.C:
 		_ = p.Kill() // its children see that and end
 	}
