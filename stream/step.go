@@ -80,7 +80,7 @@ func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash 
 		NewOutput: func(cfg graph.OutputConfig) (exchange.Output, operator.Port) {
 			wc := exchange.WriterConfig[T]{
 				Senders: cfg.Senders, Subtask: cfg.Subtask, KeyGroups: cfg.KeyGroups, RowsMax: cfg.RowsMax,
-				Partitioning: cfg.Partitioning, Hash: hash,
+				Partitioning: cfg.Partitioning, Hash: hash, Before: cfg.Before,
 			}
 			w := exchange.NewWriter(wc)
 			return w, operator.PortOf[T](w)

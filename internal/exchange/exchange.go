@@ -59,6 +59,8 @@ type Event struct {
 type Output interface {
 	// Flush sends all open builders on; called when the input runs idle, and at the latest after the buffer timeout.
 	Flush() error
+	// FlushTo sends on what is gathered for one consumer, by a channel that no other consumer's records take.
+	FlushTo(consumer int) error
 	// Pending reports whether an open builder holds rows.
 	Pending() bool
 	// Barrier flushes, then sends the barrier on all channels.

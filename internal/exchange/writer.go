@@ -23,6 +23,9 @@ type WriterConfig[T any] struct {
 	Partitioning Partitioning
 	// Hash writes the hash of the key of each row; Hash edges need it. hashes is as long as rows.
 	Hash func(rows []T, hashes []uint64)
+	// Before, if set, is called before records go to a consumer because a batch of them is full: other outputs of the task
+	// send that consumer what they have gathered first. It is for Hash and Forward edges.
+	Before func(consumer int) error
 }
 
 // Writer is the end of a chain: it finds the channels of records and sends them in batches. It has the methods of an
@@ -57,9 +60,9 @@ type builder[T any] struct {
 	rows   []T
 	times  []int64
 	hashes []uint64
-	// n rows are filled; a builder with none has no batch.
-	n     int
-	batch *element.Batch[T]
+	// n rows are filled; a builder with none has no batch. One with rows is at this place among those that are open.
+	n, place int
+	batch    *element.Batch[T]
 }
 
 // NewWriter makes the writer of one producing subtask.
@@ -110,6 +113,9 @@ func (w *Writer[T]) Process(b *element.Batch[T]) error {
 
 // pass sends a batch as it is, behind what is gathered.
 func (w *Writer[T]) pass(b *element.Batch[T]) error {
+	if err := w.before(0); err != nil {
+		return err
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -175,9 +181,11 @@ func (w *Writer[T]) makeRoom(target int) (*builder[T], error) {
 		o = new(builder[T])
 		w.builders[target] = o
 	}
+	place := o.place
 	if o.n == 0 {
+		place = len(w.open)
 		w.open = append(w.open, int32(target))
-	} else if err := w.shipBuilder(target, element.Control{}); err != nil {
+	} else if err := w.shipFull(target); err != nil {
 		return nil, err
 	}
 	b := w.pool.Get()
@@ -192,8 +200,23 @@ func (w *Writer[T]) makeRoom(target int) (*builder[T], error) {
 		b.Keyed()
 	}
 	b.Resize(n)
-	o.batch, o.rows, o.times, o.hashes = b, b.Rows(), b.Times(), b.Hashes()
+	o.place, o.batch, o.rows, o.times, o.hashes = place, b, b.Rows(), b.Times(), b.Hashes()
 	return o, nil
+}
+
+// shipFull sends a builder that is full, behind what other outputs have for the consumer.
+func (w *Writer[T]) shipFull(target int) error {
+	if err := w.before(target); err != nil {
+		return err
+	}
+	return w.shipBuilder(target, element.Control{})
+}
+
+func (w *Writer[T]) before(consumer int) error {
+	if w.config.Before == nil {
+		return nil
+	}
+	return w.config.Before(consumer)
 }
 
 // close takes the batch out of a builder; nil if it holds no rows.
@@ -317,6 +340,18 @@ func (w *Writer[T]) Flush() error {
 		}
 	}
 	return nil
+}
+
+// FlushTo sends what is gathered for one consumer of a Hash edge, or for the one of a Forward edge.
+func (w *Writer[T]) FlushTo(consumer int) error {
+	o := w.builders[consumer]
+	if o == nil || o.n == 0 {
+		return nil
+	}
+	last := w.open[len(w.open)-1]
+	w.open[o.place], w.builders[last].place = last, o.place
+	w.open = w.open[:len(w.open)-1]
+	return w.shipBuilder(consumer, element.Control{})
 }
 
 // Pending reports whether rows are gathered.

@@ -105,7 +105,7 @@ func TestWriterSendsEachRecordOnce(t *testing.T) {
 		})
 		var n, marks int64
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
-			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			switch rapid.IntRange(0, 6).Draw(t, "step") {
 			case 0:
 				must(t, w.Flush())
 				if w.Pending() {
@@ -119,6 +119,15 @@ func TestWriterSendsEachRecordOnce(t *testing.T) {
 						t.Fatalf("channel %d has not all %d records at the watermark", i, n)
 					}
 				}
+			case 2:
+				if p != Hash && p != Forward {
+					continue
+				}
+				c := rapid.IntRange(0, consumers-1).Draw(t, "consumer")
+				if p == Forward {
+					c = 0
+				}
+				must(t, w.FlushTo(c))
 			default:
 				b := batch(0, n, rapid.IntRange(0, 30).Draw(t, "size"))
 				n += int64(b.Len())
@@ -178,6 +187,44 @@ func checkOwner(t failer, r *recorder, subtask, consumers, groups int) {
 			if g < ceil(subtask*groups, consumers) || g > ceil((subtask+1)*groups, consumers)-1 {
 				t.Fatalf("key group %d of %d came to subtask %d of %d", g, groups, subtask, consumers)
 			}
+		}
+	}
+}
+
+// TestFullBatchComesBehindWhatOthersHave writes one record in ten by an edge of its own to the same consumers.
+func TestFullBatchComesBehindWhatOthersHave(t *testing.T) {
+	for _, consumers := range []int{1, 3} {
+		recorders, senders := record(consumers)
+		c := WriterConfig[event]{Senders: senders, KeyGroups: 8, RowsMax: 20, Partitioning: Hash, Hash: each(hashOf)}
+		few := NewWriter(c)
+		c.Before = few.FlushTo
+		many := NewWriter(c)
+		const n = 1000
+		for i := range int64(n) {
+			w := many
+			if i%10 == 0 {
+				w = few
+			}
+			must(t, w.Process(batch(0, i, 1)))
+		}
+		if first := recorders[0].events[0].Batch; first.Len() > 10 {
+			t.Errorf("%d consumers: the first batch has %d rows", consumers, first.Len())
+		}
+		must(t, few.Flush())
+		must(t, many.Flush())
+		total := 0
+		for i, r := range recorders {
+			latest := int64(-1)
+			for _, id := range r.records(t) {
+				if id%10 == 0 && id < latest {
+					t.Errorf("consumer %d of %d: record %d came behind %d", i, consumers, id, latest)
+				}
+				latest = max(latest, id)
+				total++
+			}
+		}
+		if total != n {
+			t.Errorf("%d consumers: %d records", consumers, total)
 		}
 	}
 }

@@ -87,6 +87,8 @@ type OutputConfig struct {
 	KeyGroups int
 	// RowsMax bounds the rows of a batch; zero leaves it to the type.
 	RowsMax int
+	// Before, if set, is called before records go to a consumer because a batch of them is full.
+	Before func(consumer int) error
 }
 
 // SourceSpec is the part of a source that lives on the JobMaster.

@@ -76,7 +76,7 @@ func (t *subtask) wire() error {
 			return err
 		}
 	}
-	for _, e := range v.Out {
+	for _, e := range v.Out { // t.outputs is in the same order
 		if err := t.wireOutput(e); err != nil {
 			return err
 		}
@@ -108,10 +108,38 @@ func (t *subtask) wireOutput(e *graph.JobEdge) error {
 	}
 	out, port := e.Stream.NewOutput(graph.OutputConfig{
 		Senders: p.Senders(), Subtask: t.config.Subtask, KeyGroups: e.To.MaxParallelism, RowsMax: t.config.RowsMax,
-		Partitioning: e.Stream.Partitioning,
+		Partitioning: e.Stream.Partitioning, Before: t.before(e),
 	})
 	t.outputs, t.partitions = append(t.outputs, out), append(t.partitions, p)
 	return t.link(e.Stream, port)
+}
+
+// before returns what is done before records go to a consumer by an edge because a batch is full: what is gathered for the
+// same consumer on other edges goes first. So a join sees the records of a task about in the order in which they were
+// made, though the batches of one of its streams fill much faster than those of the other. Nil where there is no such edge.
+func (t *subtask) before(e *graph.JobEdge) func(consumer int) error {
+	var beside []int
+	for i, o := range t.config.Vertex.Out {
+		if o != e && o.To == e.To && o.Consumers() == e.Consumers() && addressed(o) && addressed(e) {
+			beside = append(beside, i)
+		}
+	}
+	if beside == nil {
+		return nil
+	}
+	return func(consumer int) error {
+		for _, i := range beside {
+			if err := t.outputs[i].FlushTo(consumer); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// addressed reports whether the consumer of each record of an edge is given.
+func addressed(e *graph.JobEdge) bool {
+	return e.Stream.Partitioning == exchange.Hash || e.Stream.Partitioning == exchange.Forward
 }
 
 func serdeOf(e *graph.JobEdge) exchange.Serde {

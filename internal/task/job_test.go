@@ -291,7 +291,7 @@ func edge(from, to int, p exchange.Partitioning) *graph.StreamEdge {
 		NewOutput: func(c graph.OutputConfig) (exchange.Output, operator.Port) {
 			w := exchange.NewWriter(exchange.WriterConfig[row]{
 				Senders: c.Senders, Subtask: c.Subtask, KeyGroups: c.KeyGroups, RowsMax: c.RowsMax, Partitioning: p,
-				Hash: hash,
+				Hash: hash, Before: c.Before,
 			})
 			return w, operator.PortOf[row](w)
 		},

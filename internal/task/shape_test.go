@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/operator"
@@ -261,6 +262,57 @@ func TestUnionAndSideOutput(t *testing.T) {
 		}
 		if ends != 2 {
 			t.Errorf("the end of time came %d times to two subtasks", ends)
+		}
+	})
+}
+
+// TestJoinSeesStreamsInTime joins the records of a source with one in seven of them, which fill a batch seven times as
+// slowly: they come with the others all the same.
+func TestJoinSeesStreamsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rowsMax = 64
+		j := newJob(t, &numbers{spans: 1, spanSize: 20 * rowsMax * keyCount})
+		j.rowsMax = rowsMax
+		var all, some, behind int64
+		join := operator.CoProcess(func(c *operator.Context) *operator.Context { return c },
+			func() operator.CoFuncs[row, row, row, operator.Context] {
+				return operator.CoFuncs[row, row, row, operator.Context]{
+					Process1: func(*operator.Context, *row, *element.Out[row]) error {
+						behind = max(behind, all/keyCount-some)
+						all++
+						return nil
+					},
+					Process2: func(*operator.Context, *row, *element.Out[row]) error { some++; return nil },
+				}
+			})
+		filter := operator.Filter(func(r *row) bool { return r.Key == 0 })
+		node := func(id int, uid string, s operator.Step) *graph.StreamNode {
+			return &graph.StreamNode{ID: id, UID: uid, Name: uid, Inputs: s.Inputs, New: s.New}
+		}
+		src, out := node(0, "numbers", j.sourceStep.Step), node(3, "out", j.sinkStep.Step)
+		src.Source = &graph.SourceSpec{Bounded: true, NewEnumerator: j.sourceStep.NewEnumerator}
+		out.Sink = &graph.SinkSpec{NewCommitter: j.sinkStep.NewCommitter}
+		second := edge(1, 2, exchange.Hash)
+		second.Input = 1
+		g, err := graph.Build(&graph.StreamGraph{
+			Name: "join", Parallelism: 1, MaxParallelism: 16,
+			Nodes: []*graph.StreamNode{src, node(1, "some", filter), node(2, "join", join), out},
+			Edges: []*graph.StreamEdge{
+				edge(0, 2, exchange.Hash), edge(0, 1, exchange.Forward), second, edge(2, 3, exchange.Forward),
+			},
+		}, graph.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := j.startGraph(g, nil)
+		defer m.close()
+		m.running()
+		m.finish()
+		if want := int64(20 * rowsMax); all != want*keyCount || some != want {
+			t.Errorf("the join saw %d and %d records", all, some)
+		}
+		if behind > rowsMax/keyCount+2 {
+			t.Errorf("%d records came behind those that were read after them", behind)
 		}
 	})
 }
