@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func (a *app) initCommand() *cobra.Command {
 				module = "example.com/" + name
 			}
 			if checkout == "" {
-				checkout = enclosingCheckout()
+				checkout = knownCheckout()
 			}
 			if err := writeJob(name, module, absolute(checkout)); err != nil {
 				return err
@@ -64,12 +65,15 @@ func (a *app) initCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&module, "module", "", "path of the module (default: example.com/NAME)")
-	c.Flags().StringVar(&checkout, "checkout", "", "directory of a checkout of Weir to build against (default: the one that encloses the working directory, if any)")
+	c.Flags().StringVar(&checkout, "checkout", "", "directory of a checkout of Weir to build against (default: the one around the working directory, or the one that this binary was built in)")
 	return c
 }
 
 // writeJob makes the files of a new job; a directory that is there is left alone.
 func writeJob(name, module, checkout string) error {
+	if checkout == "" && !released() {
+		return fmt.Errorf("this weir is no released version that job %s could require: say --checkout DIR, the directory of a checkout of Weir", name)
+	}
 	if err := os.Mkdir(name, 0o777); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s is there already; choose another name", name)
@@ -96,27 +100,49 @@ func writeJob(name, module, checkout string) error {
 // ourModule is the path of this module.
 const ourModule = "github.com/weir-stream/weir"
 
-// enclosingCheckout is the directory of a checkout of Weir at or above the working directory; empty if there is none.
-func enclosingCheckout() string {
-	dir, err := os.Getwd()
-	for err == nil {
-		text, readErr := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if readErr == nil && strings.Contains(string(text), "module "+ourModule+"\n") {
+// knownCheckout is the directory of a checkout of Weir around the working directory, or else the one that this binary was
+// built in; empty if there is none, or a released version is there to require.
+func knownCheckout() string {
+	if dir, err := os.Getwd(); err == nil {
+		if checkout := checkoutAround(dir); checkout != "" {
+			return checkout
+		}
+	}
+	if released() {
+		return ""
+	}
+	_, source, _, _ := runtime.Caller(0)
+	if !filepath.IsAbs(source) {
+		return "" // built with -trimpath
+	}
+	return checkoutAround(filepath.Dir(source))
+}
+
+// checkoutAround is the directory of a checkout of Weir at or above dir; empty if there is none.
+func checkoutAround(dir string) string {
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.Contains(string(text), "module "+ourModule+"\n") {
 			return dir
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			break
+			return ""
 		}
 		dir = parent
 	}
-	return ""
+}
+
+// released reports whether this binary is of a version that a module can require.
+func released() bool {
+	v := buildVersion().Version
+	return strings.HasPrefix(v, "v") && !strings.Contains(v, "+")
 }
 
 // moduleVersion is the version of Weir that a new job requires: this binary's, if it is a released one.
 func moduleVersion() string {
-	if v := buildVersion().Version; strings.HasPrefix(v, "v") && !strings.Contains(v, "+") {
-		return v
+	if released() {
+		return buildVersion().Version
 	}
 	return "v0.0.0"
 }

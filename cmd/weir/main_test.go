@@ -179,9 +179,13 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestInit(t *testing.T) {
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if code, _, errs := call(t, "init", "my-job"); code != exitDone {
+	if code, _, errs := call(t, "init", "my-job", "--checkout", checkout); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "my-job", "main.go"))
@@ -191,8 +195,34 @@ func TestInit(t *testing.T) {
 	if s := string(text); !strings.HasPrefix(s, "// Command my-job counts") || !strings.Contains(s, `weir.Main("my-job", build)`) {
 		t.Errorf("main.go:\n%s", s)
 	}
-	if code, _, errs := call(t, "init", "my-job"); code != exitFailed || !strings.Contains(errs, "is there already") {
+	mod, err := os.ReadFile(filepath.Join(dir, "my-job", "go.mod"))
+	if err != nil || !strings.Contains(string(mod), "=> "+strconv.Quote(checkout)) {
+		t.Errorf("go.mod: %v\n%s", err, mod)
+	}
+	if code, _, errs := call(t, "init", "my-job", "--checkout", checkout); code != exitFailed || !strings.Contains(errs, "is there already") {
 		t.Errorf("twice: exit code %d: %s", code, errs)
+	}
+}
+
+// A module that requires a version that nobody can fetch is worse than none.
+func TestInitWithoutCheckout(t *testing.T) {
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := writeJob("my-job", "example.com/my-job", ""); err == nil || !strings.Contains(err.Error(), "--checkout DIR") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat("my-job"); err == nil {
+		t.Error("a directory is left")
+	}
+	if got := checkoutAround(filepath.Join(checkout, "cmd", "weir")); got != checkout {
+		t.Errorf("the checkout around cmd/weir is %q", got)
+	}
+	if got := checkoutAround(dir); got != "" {
+		t.Errorf("the checkout around %s is %q", dir, got)
 	}
 }
 
