@@ -9,21 +9,31 @@ import "time"
 //
 // It fills a batch of its own and sends that on when it is full, in the middle of the user's call, and when the runtime
 // calls Flush. An error of a send is kept: what is emitted afterwards is dropped, and Flush reports it.
+//
+// Emit copies the record twice, as an argument and into the batch; for records of more than four fields it is quicker to
+// set those of Next one by one.
 type Out[T any] struct {
+	stamp
 	rows  []T
 	times []int64
 	// n rows are filled. Invariant: n <= len(rows) == len(times).
 	n     int
-	at    int64
 	batch *Batch[T]
 	send  func(*Batch[T]) error
 	err   error
 }
 
+// stamp is the event time of what is emitted. It is a type of its own because the compiler puts only methods without type
+// parameters in place of their call.
+type stamp struct{ at int64 }
+
+// At sets the event time, in Unix nanoseconds or NoTime, that records emitted from now on inherit.
+func (s *stamp) At(at int64) { s.at = at }
+
 // NewOut makes an Out that collects up to limit rows before it sends them. send borrows the batch for the call and may
 // swap its storage.
 func NewOut[T any](limit int, send func(*Batch[T]) error) *Out[T] {
-	return &Out[T]{batch: NewBatch[T](limit), send: send, at: NoTime}
+	return &Out[T]{batch: NewBatch[T](limit), send: send, stamp: stamp{at: NoTime}}
 }
 
 // Emit sends one record.
@@ -53,9 +63,6 @@ func (o *Out[T]) Next() *T {
 	o.n++
 	return r
 }
-
-// At sets the event time, in Unix nanoseconds or NoTime, that records emitted from now on inherit.
-func (o *Out[T]) At(at int64) { o.at = at }
 
 // Pending is the number of records that wait for Flush.
 func (o *Out[T]) Pending() int { return o.n }

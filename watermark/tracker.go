@@ -19,13 +19,18 @@ const (
 // Nanos returns t in Unix nanoseconds. Times before those that an int64 can hold, the zero time among them, are NoTime;
 // times beyond are the last instant before the end of time.
 func Nanos(t time.Time) int64 {
-	switch s := t.Unix(); {
-	case s < firstSecond:
-		return element.NoTime
-	case s > lastSecond:
-		return element.MaxWatermark - 1
+	s := t.Unix()
+	if s < firstSecond || s > lastSecond {
+		return outside(s)
 	}
-	return t.UnixNano()
+	return s*int64(time.Second) + int64(t.Nanosecond())
+}
+
+func outside(second int64) int64 {
+	if second < firstSecond {
+		return element.NoTime
+	}
+	return element.MaxWatermark - 1
 }
 
 // Validate reports what is wrong with the settings of a strategy.
@@ -70,10 +75,15 @@ func (t *Tracker[T]) Batch(b *element.Batch[T]) {
 	}
 	rows, times, at := b.Rows(), b.Timed(), t.at
 	times = times[:len(rows)]
+	latest := t.latest
 	for i := range rows {
 		times[i] = Nanos(at(&rows[i]))
+		latest = max(latest, times[i])
 	}
-	t.see(rows, times)
+	t.latest = latest
+	if t.generator != nil {
+		t.see(rows, times)
+	}
 }
 
 func (t *Tracker[T]) see(rows []T, times []int64) {

@@ -16,8 +16,9 @@ type Offer struct {
 //	SELECT auction, bidder, price, dateTime, extra FROM bid
 func q0(events stream.Stream[Event]) stream.Stream[Offer] {
 	return events.FlatMap(func(e *Event, out *stream.Out[Offer]) {
-		if e.Kind == KindBid {
-			out.Emit(Offer{e.Bid.Auction, e.Bid.Bidder, e.Bid.Price, e.Bid.At, e.Bid.Extra})
+		if b := &e.Bid; e.Kind == KindBid {
+			o := out.Next()
+			o.Auction, o.Bidder, o.Price, o.At, o.Extra = b.Auction, b.Bidder, b.Price, b.At, b.Extra
 		}
 	})
 }

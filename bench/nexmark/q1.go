@@ -20,8 +20,9 @@ const euroMills = 908
 //	SELECT auction, bidder, 0.908 * price, dateTime, extra FROM bid
 func q1(events stream.Stream[Event]) stream.Stream[EuroOffer] {
 	return events.FlatMap(func(e *Event, out *stream.Out[EuroOffer]) {
-		if e.Kind == KindBid {
-			out.Emit(EuroOffer{e.Bid.Auction, e.Bid.Bidder, e.Bid.Price * euroMills, e.Bid.At, e.Bid.Extra})
+		if b := &e.Bid; e.Kind == KindBid {
+			o := out.Next()
+			o.Auction, o.Bidder, o.Price, o.At, o.Extra = b.Auction, b.Bidder, b.Price*euroMills, b.At, b.Extra
 		}
 	})
 }

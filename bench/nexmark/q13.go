@@ -36,8 +36,10 @@ func q13(events stream.Stream[Event]) stream.Stream[EnrichedBid] {
 		if e.Kind != KindBid {
 			return
 		}
-		if value, ok := side[e.Bid.Auction%sideRows]; ok {
-			out.Emit(EnrichedBid{e.Bid.Auction, e.Bid.Bidder, e.Bid.Price, e.Bid.At, value})
+		b := &e.Bid
+		if value, ok := side[b.Auction%sideRows]; ok {
+			o := out.Next()
+			o.Auction, o.Bidder, o.Price, o.At, o.Value = b.Auction, b.Bidder, b.Price, b.At, value
 		}
 	})
 }

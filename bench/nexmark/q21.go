@@ -23,8 +23,10 @@ func q21(events stream.Stream[Event]) stream.Stream[ChannelBid] {
 		if e.Kind != KindBid {
 			return
 		}
-		if id, ok := channelID(e.Bid.Channel, e.Bid.URL); ok {
-			out.Emit(ChannelBid{e.Bid.Auction, e.Bid.Bidder, e.Bid.Price, e.Bid.Channel, id})
+		b := &e.Bid
+		if id, ok := channelID(b.Channel, b.URL); ok {
+			o := out.Next()
+			o.Auction, o.Bidder, o.Price, o.Channel, o.ChannelID = b.Auction, b.Bidder, b.Price, b.Channel, id
 		}
 	})
 }

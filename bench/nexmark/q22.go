@@ -20,9 +20,10 @@ type DirBid struct {
 //	SELECT auction, bidder, price, channel, SPLIT_INDEX(url, '/', 3), ... 4, ... 5 FROM bid
 func q22(events stream.Stream[Event]) stream.Stream[DirBid] {
 	return events.FlatMap(func(e *Event, out *stream.Out[DirBid]) {
-		if e.Kind == KindBid {
-			one, two, three := dirs(e.Bid.URL)
-			out.Emit(DirBid{e.Bid.Auction, e.Bid.Bidder, e.Bid.Price, e.Bid.Channel, one, two, three})
+		if b := &e.Bid; e.Kind == KindBid {
+			d := out.Next()
+			d.Auction, d.Bidder, d.Price, d.Channel = b.Auction, b.Bidder, b.Price, b.Channel
+			d.Dir1, d.Dir2, d.Dir3 = dirs(b.URL)
 		}
 	})
 }

@@ -20,6 +20,8 @@ const watermarkInterval = 5 * time.Millisecond
 type timekeeper[T any] struct {
 	step     *base[T]
 	strategy watermark.Strategy[T]
+	// idleAfter is how long a split may be silent; zero is for ever.
+	idleAfter time.Duration
 	// splits are in the order in which they were added; there are few, and the one at hand is looked at first.
 	splits  []*splitTime[T]
 	current *splitTime[T]
@@ -46,7 +48,9 @@ type splitTime[T any] struct {
 
 func newTimekeeper[T any](step *base[T], strategy watermark.Strategy[T]) *timekeeper[T] {
 	now := step.rt.Now()
-	return &timekeeper[T]{step: step, strategy: strategy, at: element.MinWatermark, active: now, period: now}
+	return &timekeeper[T]{
+		step: step, strategy: strategy, idleAfter: strategy.IdleAfter(), at: element.MinWatermark, active: now, period: now,
+	}
 }
 
 // clock is processing time without that spent in sending.
@@ -91,6 +95,9 @@ func (k *timekeeper[T]) send(id string, b *element.Batch[T]) error {
 			return err
 		}
 	}
+	if k.idleAfter == 0 { // the clock is not read where nobody asks how long a split was silent
+		return k.step.out.Process(b)
+	}
 	before := k.step.rt.Now()
 	s.idle, s.active = false, k.clock(before)
 	if err := k.step.out.Process(b); err != nil {
@@ -133,7 +140,7 @@ func (k *timekeeper[T]) advance(now time.Time, ranIdle bool) error {
 // least returns the least watermark of the splits that are not idle and who has it. A step without splits is idle after
 // the same time.
 func (k *timekeeper[T]) least(now time.Time) (at int64, holder string, idle bool) {
-	after, clock := k.strategy.IdleAfter(), k.clock(now)
+	after, clock := k.idleAfter, k.clock(now)
 	if len(k.splits) == 0 {
 		return element.MinWatermark, "", after > 0 && clock.Sub(k.active) >= after
 	}
@@ -163,7 +170,7 @@ func (k *timekeeper[T]) wake() (at time.Time, ok bool) {
 	if k.pending {
 		at, ok = k.period.Add(watermarkInterval), true
 	}
-	after := k.strategy.IdleAfter()
+	after := k.idleAfter
 	if after == 0 {
 		return at, ok
 	}
