@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +26,7 @@ func waitExited(pid int) {
 // residentFile tells the memory of a process; it stays open, since a look is one call then.
 type residentFile struct {
 	file *os.File
+	conn syscall.RawConn // of file; nothing else reads it with one call
 	text [residentTextMax]byte
 }
 
@@ -35,13 +36,22 @@ const residentTextMax = 256
 // openResident opens what tells the memory of a process; false if that can't be known.
 func openResident(pid int) (*residentFile, bool) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/statm", pid))
-	return &residentFile{file: f}, err == nil
+	if err != nil {
+		return nil, false
+	}
+	conn, err := f.SyscallConn()
+	return &residentFile{file: f, conn: conn}, err == nil
 }
 
 // read is the memory that the process holds for itself alone; false if that can't be known.
 func (r *residentFile) read() (int64, bool) {
-	n, err := r.file.ReadAt(r.text[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	var n int
+	var failed error
+	err := r.conn.Read(func(fd uintptr) bool {
+		n, failed = unix.Pread(int(fd), r.text[:], 0)
+		return true
+	})
+	if err != nil || failed != nil {
 		return 0, false
 	}
 	fields := bytes.Fields(r.text[:n])

@@ -18,9 +18,11 @@ import (
 )
 
 const (
-	// summaryInterval is the time between two summaries while nothing changes, which show that the JobMaster lives; the
-	// Dispatcher waits for several. summaryPause is the least between two.
-	summaryInterval = 3 * time.Second
+	// A summary is sent with the first beat of the JobMaster that comes summaryBeats after the last one, and after
+	// summaryInterval at the latest, while nothing changes: it shows that the JobMaster lives. The Dispatcher waits for two.
+	// summaryPause is the least between two.
+	summaryBeats    = 3 * time.Second
+	summaryInterval = 5 * time.Second
 	// resultInterval is the time between two summaries with the result, which is repeated until the link is closed.
 	resultInterval = time.Second
 	summaryPause   = 50 * time.Millisecond
@@ -84,6 +86,15 @@ func (r *jobRole) changed() {
 	r.endpoint.Post(func() {
 		if due := r.sent.Add(summaryPause); due.Before(r.next) {
 			r.next = due
+		}
+	})
+}
+
+// beat has a summary sent if that is due soon, beside what the JobMaster does at that moment; to be called from any goroutine.
+func (r *jobRole) beat(now time.Time) {
+	r.endpoint.Post(func() {
+		if now.Before(r.next) && now.Sub(r.sent) >= summaryBeats {
+			r.next = now
 		}
 	})
 }

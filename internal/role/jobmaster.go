@@ -63,7 +63,8 @@ func (s *session) jobMaster(ctx context.Context) error {
 		HeartbeatTimeout: jobsettings.Duration(settings, heartbeatTimeoutKey, max(defaultHeartbeatTimeout, 2*heartbeat)),
 		SlotTimeout:      jobsettings.Duration(settings, slotTimeoutKey, defaultSlotTimeout),
 		CancelTimeout:    jobsettings.Duration(settings, cancelTimeoutKey, defaultCancelTimeout),
-		CheckInterval:    2 * heartbeat, ReconcileTimeout: max(reconcileMin, reconcileHeartbeats*heartbeat), Changed: r.changed,
+		CheckInterval:    2 * heartbeat, ReconcileTimeout: max(reconcileMin, reconcileHeartbeats*heartbeat),
+		Changed: r.changed, Beat: r.beat,
 	})
 	job, err := l.Submit(ctx, *sub)
 	if err != nil {

@@ -41,6 +41,9 @@ type ExecutorRequest struct {
 	Post        func(func()) bool
 	Send        func(to string, m *weirpb.Envelope)
 	Allocations func() []string
+	// Reported is to be told, on that goroutine, of a report by an executor that is a process, which lists the allocations,
+	// and goes to a JobMaster: then the TaskManager itself need not tell which slots there are.
+	Reported func(to string)
 }
 
 // InProcess makes executors in the process of the TaskManager. All is required, but where a zero value is explained.

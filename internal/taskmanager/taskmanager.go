@@ -177,6 +177,7 @@ func (t *TaskManager) makeExecutors(now time.Time) {
 			JobID: s.Job, TaskManager: t.config.ID, Incarnation: t.config.Incarnation, Heartbeat: t.config.Heartbeat,
 			Now: now, Post: t.endpoint.Post, Send: t.endpoint.Send,
 			Allocations: func() []string { return t.slots.Of(s.Job) },
+			Reported:    func(to string) { t.slots.Reported(s.Job, to, time.Now()) },
 		})
 		if err != nil {
 			t.config.Logger.Error("executor of job not made", "job", s.Job, "error", err)

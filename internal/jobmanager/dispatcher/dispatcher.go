@@ -38,6 +38,8 @@ type Dispatcher struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	done   chan struct{}
+	// began is when it did.
+	began time.Time
 	// starts has a token for each program on its way to be a JobMaster; admission has one while nobody submits.
 	starts, admission chan struct{}
 	memory            process.MemoryWatch // of all processes of job programs here
@@ -66,7 +68,7 @@ func Start(ctx context.Context, c Config) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{
-		config: c, store: s, done: make(chan struct{}),
+		config: c, store: s, done: make(chan struct{}), began: time.Now(),
 		starts: make(chan struct{}, startsAtOnce), admission: make(chan struct{}, 1),
 	}
 	d.programs = newPrograms(d)

@@ -166,7 +166,8 @@ func workDir(dir string) string {
 // work lets the JobMaster do its work. It returns nil when the job needs no other one.
 func (j *job) work(ctx context.Context, m *master) error {
 	interval := j.d.config.SilenceTimeout / silenceLooks
-	ticker := time.NewTicker(interval)
+	// All jobs are looked at in the same moments: that wakes this process as often as one job would.
+	ticker := time.NewTicker(interval - time.Since(j.d.began)%interval)
 	defer ticker.Stop()
 	// Silence is counted in ticks: while this process itself stands still, none comes.
 	var silent time.Duration
@@ -182,6 +183,7 @@ func (j *job) work(ctx context.Context, m *master) error {
 		select {
 		case <-j.wake:
 		case <-ticker.C:
+			ticker.Reset(interval)
 			if !j.isSilent() {
 				silent = 0
 			} else if silent += interval; silent > j.d.config.SilenceTimeout {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir/connector"
@@ -50,7 +51,11 @@ type Config struct {
 	// Changed, if not nil, is called by the JobMaster's goroutine when the status of the job or of a task may have changed;
 	// it must not block.
 	Changed func()
-	// CheckInterval is the time between two looks at the epoch of the run.
+	// Beat, if not nil, is called by the JobMaster's goroutine when time has made it wake up, at least with each heartbeat that
+	// it sends: what is to be done now and then is best done beside that, since it costs more to wake a process than to do a
+	// little more in it. It must not block.
+	Beat func(now time.Time)
+	// CheckInterval is the least time between two looks at the epoch of the run, which come with heartbeats.
 	CheckInterval time.Duration
 }
 
@@ -72,8 +77,9 @@ type JobMaster struct {
 	logger   *slog.Logger
 	ctx      context.Context // of all that it calls; ends with the JobMaster
 	cancel   context.CancelCauseFunc
-	wg       sync.WaitGroup // of commits and the look at the epoch
+	wg       sync.WaitGroup // of commits and looks at the epoch
 	storage  serial
+	looking  atomic.Bool // at the epoch
 	// The rest belongs to the endpoint's goroutine.
 	core        *core.Master
 	enumerators map[int]*enumerator // the last one of each source, which has ended its predecessors
@@ -87,6 +93,7 @@ type JobMaster struct {
 	stopErr     error
 	final       core.JobDetails // set before done is closed, as at is
 	at          entered
+	looked      time.Time // when the last look at the epoch began
 }
 
 var _ rpc.Handler = (*JobMaster)(nil)
@@ -119,12 +126,12 @@ func Start(ctx context.Context, c Config) (*JobMaster, error) {
 		waiting: map[int64]chan coordinator.Reply{},
 	}
 	j.at[core.JobInitializing] = time.Now()
+	j.looked = j.at[core.JobInitializing] // it has just been taken over
 	j.ctx, j.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := j.endpoint.Start(j); err != nil {
 		return nil, fmt.Errorf("start JobMaster: %w", err)
 	}
 	j.endpoint.Post(func() { j.event(func(now time.Time) { j.core.Start(now) }) })
-	j.wg.Go(j.watchEpoch)
 	return j, nil
 }
 
@@ -255,23 +262,19 @@ func (j *JobMaster) finish(r Result) {
 	close(j.done)
 }
 
-// watchEpoch looks at the epoch from time to time, so that a deposed JobMaster ends soon.
-func (j *JobMaster) watchEpoch() {
-	t := time.NewTicker(j.config.CheckInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-j.ctx.Done():
-			return
-		case <-j.done:
-			return
-		case <-t.C:
-		}
+// lookAtEpoch looks at it on a goroutine of its own if that is due, so that a deposed JobMaster ends soon. One look at a time:
+// the store may hang.
+func (j *JobMaster) lookAtEpoch(now time.Time) {
+	if now.Sub(j.looked) < j.config.CheckInterval || j.ended || !j.looking.CompareAndSwap(false, true) {
+		return
+	}
+	j.looked = now
+	j.wg.Go(func() {
+		defer j.looking.Store(false)
 		if err := j.config.Leader.Check(j.ctx); errors.Is(err, storage.ErrDeposed) {
 			j.endpoint.Post(func() { j.deposed(err) })
-			return
 		}
-	}
+	})
 }
 
 // deposed ends the JobMaster without trace.
@@ -301,6 +304,10 @@ func (j *JobMaster) Receive(e *weirpb.Envelope) {
 func (j *JobMaster) Tick(now time.Time) {
 	j.core.Tick(now)
 	j.perform()
+	j.lookAtEpoch(now)
+	if j.config.Beat != nil {
+		j.config.Beat(now)
+	}
 }
 
 // Next implements rpc.Handler.

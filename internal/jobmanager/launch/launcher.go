@@ -40,8 +40,9 @@ type Config struct {
 	Holder string
 	// The rest is as in jobmaster.Config.
 	Heartbeat, HeartbeatTimeout, SlotTimeout, CancelTimeout, CheckInterval time.Duration
-	// Changed is told of changes of each JobMaster; nil for nobody.
+	// Changed is told of changes of each JobMaster, and Beat when one wakes up; nil for nobody.
 	Changed          func()
+	Beat             func(now time.Time)
 	ReconcileTimeout time.Duration
 }
 
@@ -210,7 +211,7 @@ func (l *Launcher) start(ctx context.Context, s Submission, r *prepared) (*jobma
 		Objects: l.config.Objects, Verify: l.config.Verify,
 		Network: l.config.Network, ResourceManager: l.config.ResourceManager, Logger: l.config.Logger,
 		Heartbeat: l.config.Heartbeat, HeartbeatTimeout: l.config.HeartbeatTimeout,
-		Changed:     l.config.Changed,
+		Changed: l.config.Changed, Beat: l.config.Beat,
 		SlotTimeout: l.config.SlotTimeout, CancelTimeout: l.config.CancelTimeout, ReconcileTimeout: l.config.ReconcileTimeout,
 		CheckInterval: l.config.CheckInterval,
 	})

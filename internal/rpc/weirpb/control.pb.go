@@ -2875,7 +2875,10 @@ type JobMasterHeartbeat struct {
 	Allocations []string `protobuf:"bytes,5,rep,name=allocations,proto3" json:"allocations,omitempty"`
 	// reconciling tells that the JobMaster wants to know first what there is: nothing is canceled, freed or forgotten because
 	// it is not in these lists, and the reports tell of readers all that there is to know.
-	Reconciling   bool `protobuf:"varint,6,opt,name=reconciling,proto3" json:"reconciling,omitempty"`
+	Reconciling bool `protobuf:"varint,6,opt,name=reconciling,proto3" json:"reconciling,omitempty"`
+	// steady tells that every second heartbeat is left out, since nothing changes: an executor whose tasks are idle may do the
+	// same with its reports.
+	Steady        bool `protobuf:"varint,7,opt,name=steady,proto3" json:"steady,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2948,6 +2951,13 @@ func (x *JobMasterHeartbeat) GetAllocations() []string {
 func (x *JobMasterHeartbeat) GetReconciling() bool {
 	if x != nil {
 		return x.Reconciling
+	}
+	return false
+}
+
+func (x *JobMasterHeartbeat) GetSteady() bool {
+	if x != nil {
+		return x.Steady
 	}
 	return false
 }
@@ -4590,14 +4600,15 @@ const file_internal_rpc_weirpb_control_proto_rawDesc = "" +
 	"\tcompleted\x18\x01 \x01(\x03R\tcompleted\x12\x1c\n" +
 	"\tcommitted\x18\x02 \x01(\x03R\tcommitted\x12\x18\n" +
 	"\aaborted\x18\x03 \x03(\x03R\aaborted\x12#\n" +
-	"\rdecided_below\x18\x04 \x01(\x03R\fdecidedBelow\"\xe3\x01\n" +
+	"\rdecided_below\x18\x04 \x01(\x03R\fdecidedBelow\"\xfb\x01\n" +
 	"\x12JobMasterHeartbeat\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\tR\vincarnation\x12\x1a\n" +
 	"\battempts\x18\x02 \x03(\x03R\battempts\x12\x14\n" +
 	"\x05ended\x18\x03 \x03(\x03R\x05ended\x125\n" +
 	"\aoutcome\x18\x04 \x01(\v2\x1b.weir.rpc.CheckpointOutcomeR\aoutcome\x12 \n" +
 	"\vallocations\x18\x05 \x03(\tR\vallocations\x12 \n" +
-	"\vreconciling\x18\x06 \x01(\bR\vreconciling\"8\n" +
+	"\vreconciling\x18\x06 \x01(\bR\vreconciling\x12\x16\n" +
+	"\x06steady\x18\a \x01(\bR\x06steady\"8\n" +
 	"\bPeerLost\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb2\x01\n" +

@@ -19,10 +19,11 @@ func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
 		now := time.Unix(0, 0)
-		s := NewSlots(Config{
+		config := Config{
 			ID: "tm", Incarnation: "x", DataAddress: "addr", ResourceManager: "rm", Slots: 2,
 			Heartbeat: time.Second, OfferTimeout: 10 * time.Second, JobMasterTimeout: 30 * time.Second,
-		}, now)
+		}
+		s := NewSlots(config, now)
 		table := fmt.Sprint(names(s))
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
@@ -53,6 +54,14 @@ func TestScripts(t *testing.T) {
 						s.Refuse(e)
 					}
 				}
+			case "processes": // executors are processes: a new table
+				config.DataAddress = ""
+				s = NewSlots(config, now)
+			case "reported": // reported job=NAME to=NAME: by its executor
+				var job, to string
+				d.ScanArgs(t, "job", &job)
+				d.ScanArgs(t, "to", &to)
+				s.Reported(job, to, now)
 			case "drain":
 				s.Drain()
 			case "connected":

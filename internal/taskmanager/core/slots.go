@@ -54,8 +54,9 @@ type Slot struct {
 	// Epoch is that of the JobMaster that accepted the slot, and accepted the sequence of its message.
 	Epoch    int64
 	accepted int64
-	// since is when the slot was offered or its JobMaster was last heard of.
-	since time.Time
+	// since is when the slot was offered or its JobMaster was last heard of, told when a report of its executor last told
+	// that JobMaster of it.
+	since, told time.Time
 }
 
 // Slots is the table. Its methods are called by one goroutine.
@@ -160,7 +161,7 @@ func (s *Slots) Allocate(e *weirpb.Envelope, now time.Time) {
 		}
 	}
 	if fresh {
-		s.offer()
+		s.offer(now)
 	}
 	for _, job := range withdrawn { // an executor may have been made for the offer
 		s.endJobs(job)
@@ -284,12 +285,24 @@ func (s *Slots) Tick(now time.Time) {
 		}
 	}
 	s.report()
-	s.offer()
+	s.offer(now)
+}
+
+// Reported takes that a report of the job's executor, which lists its slots, is on its way to a JobMaster.
+func (s *Slots) Reported(job, jobMaster string, now time.Time) {
+	for i := range s.slots {
+		if slot := &s.slots[i]; slot.State == Active && slot.Job == job && slot.JobMaster == jobMaster {
+			slot.told = now
+		}
+	}
 }
 
 // Connected reports and offers at once: the ResourceManager that is reached again, or for the first time, may know nothing
-// of this TaskManager.
+// of this TaskManager, nor what was on its way.
 func (s *Slots) Connected(now time.Time) {
+	for i := range s.slots {
+		s.slots[i].told = time.Time{}
+	}
 	s.next = now
 	s.Tick(now)
 }
@@ -313,9 +326,12 @@ func (s *Slots) report() {
 }
 
 // offer offers all slots that are to be, in one message a JobMaster. Where executors are processes the JobMasters of
-// active slots hear with it what they hold, as those can't speak for the TaskManager.
-func (s *Slots) offer() {
-	tells := func(x Slot) bool { return x.State == Offered || x.State == Active && s.config.DataAddress == "" }
+// active slots hear with it what they hold, unless a report of the executor has told so lately (idle ones come with
+// every second heartbeat): one that hangs can't speak for the TaskManager.
+func (s *Slots) offer(now time.Time) {
+	tells := func(x Slot) bool {
+		return x.State == Offered || x.State == Active && s.config.DataAddress == "" && now.Sub(x.told) >= 5*s.config.Heartbeat/2
+	}
 	for i, first := range s.slots {
 		if !tells(first) || slices.ContainsFunc(s.slots[:i], func(x Slot) bool {
 			return tells(x) && x.JobMaster == first.JobMaster

@@ -258,6 +258,7 @@ func (x *executor) fromChild(e *weirpb.Envelope) {
 			Process: b.ExecutorReport.GetProcess(),
 		}
 		b.ExecutorReport.Allocations = x.request.Allocations()
+		x.request.Reported(e.GetTo())
 	case *weirpb.Envelope_TaskStateChanged:
 		x.attempts.report(b.TaskStateChanged.GetStatus(), now)
 	}

@@ -234,6 +234,6 @@ func (m *Master) sendHeartbeat(tm *manager) { m.sendHeartbeatOf(tm, m.wanted()[t
 func (m *Master) sendHeartbeatOf(tm *manager, wanted []int64) {
 	m.send(tm.id, &weirpb.Envelope{Body: &weirpb.Envelope_JobMasterHeartbeat{JobMasterHeartbeat: &weirpb.JobMasterHeartbeat{
 		Incarnation: tm.incarnation, Attempts: wanted, Ended: tm.ended, Outcome: m.outcome(), Allocations: m.slots.of(tm.id),
-		Reconciling: m.reconcile != nil,
+		Reconciling: m.reconcile != nil, Steady: m.steady(),
 	}}})
 }

@@ -214,12 +214,15 @@ func (m *Master) regionDeadline(r *region) time.Time {
 	return time.Time{}
 }
 
-// findLost drops TaskManagers that were silent for too long.
+// findLost drops TaskManagers that were silent for too long, and notes when the next may have been.
 func (m *Master) findLost(now time.Time) {
+	m.nextLost = now.Add(m.config.HeartbeatTimeout)
 	for i := len(m.slots.order) - 1; i >= 0; i-- {
 		tm := m.slots.managers[m.slots.order[i]]
 		if now.Sub(tm.heard) >= m.config.HeartbeatTimeout {
 			m.lose(tm.id, fmt.Sprintf("TaskManager %s gave no sign of life for %v", tm.id, m.config.HeartbeatTimeout), now)
+		} else {
+			m.nextLost = earliest(m.nextLost, tm.heard.Add(m.config.HeartbeatTimeout))
 		}
 	}
 }

@@ -67,9 +67,10 @@ type Master struct {
 	endingAt time.Time
 	// suspending tells that a Suspend was asked for.
 	suspending bool
-	// needsVersion numbers the declarations of needs; nextHeartbeat is when the next goes out.
-	needsVersion  int64
-	nextHeartbeat time.Time
+	// needsVersion numbers the declarations of needs; nextHeartbeat is when the next goes out. No TaskManager that is known
+	// will have been silent for too long before nextLost.
+	needsVersion            int64
+	nextHeartbeat, nextLost time.Time
 	// advanced is the time of the last event: all that was due then and possible is done.
 	advanced time.Time
 	actions  []Action
@@ -143,16 +144,41 @@ func (m *Master) advance(now time.Time) {
 		if now.Sub(m.nextHeartbeat) >= m.config.Heartbeat {
 			m.excuse(now)
 		}
-		m.nextHeartbeat = now.Add(m.config.Heartbeat)
+		m.nextHeartbeat = now.Add(m.pace())
 		m.findLost(now)
 		m.heartbeat(now)
+	}
+	if !now.Before(m.nextLost) {
+		m.findLost(now)
 	}
 	if at := m.checks.coordinator.Deadline(); !at.IsZero() && !now.Before(at) {
 		m.tell(coordinator.Tick{}) // once: what it can't do now waits for another event
 	}
 	for m.step(now) {
 	}
+	m.nextHeartbeat = earliest(m.nextHeartbeat, now.Add(m.pace()))
 }
+
+// pace is the time until the next heartbeat. While nothing changes heartbeats tell nothing new, so every second one is left
+// out. What changes is said again after Heartbeat.
+func (m *Master) pace() time.Duration {
+	if m.steady() {
+		return 2 * m.config.Heartbeat
+	}
+	return m.config.Heartbeat
+}
+
+// steady reports whether all tasks run and no slot is missing, and the time-out has room for fewer signs of life: where every
+// second one is left out, one of the others may be lost, and this JobMaster may be late by one more itself, before somebody
+// who lives is taken for lost.
+func (m *Master) steady() bool {
+	t := m.graph.tally
+	return m.status == JobRunning && m.slots.missing() == 0 && t.running+t.finished == len(m.graph.byAttempt) &&
+		m.config.HeartbeatTimeout >= steadyHeartbeatsMin*m.config.Heartbeat
+}
+
+// steadyHeartbeatsMin is how many heartbeats the time-out has at least where some are left out.
+const steadyHeartbeatsMin = 5
 
 // excuse gives all others time to be heard again, after this JobMaster was stopped itself: what has come in meanwhile is still
 // to be read.
@@ -189,6 +215,7 @@ func (m *Master) Next() time.Time {
 		}
 	}
 	add(m.nextHeartbeat)
+	add(m.nextLost)
 	if m.reconcile != nil {
 		add(m.reconcile.deadline)
 	}

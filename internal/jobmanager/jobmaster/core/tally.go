@@ -5,8 +5,8 @@ package core
 // tally keeps what is asked with each event of all current executions, so that nobody looks at all of them: with thousands
 // of tasks that each report a few times that would take seconds.
 type tally struct {
-	// live is how many a TaskManager may be running, and finished how many have finished.
-	live, finished int
+	// live is how many a TaskManager may be running, running how many of these are RUNNING, and finished how many have finished.
+	live, running, finished int
 	// changed are those whose state may be news to the coordinator of checkpoints, each once, in the order of the changes.
 	// Some may be of the past by now.
 	changed []*execution
@@ -31,6 +31,9 @@ func (t *tally) count(e *execution, by int) {
 	}
 	if e.deployed() {
 		t.live += by
+	}
+	if e.state == Running {
+		t.running += by
 	}
 	if e.state == Finished {
 		t.finished += by

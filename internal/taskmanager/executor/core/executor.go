@@ -123,15 +123,16 @@ type Executor struct {
 	aborted              []int64
 	decided              int64
 	heartbeat            int64 // sequence of the last one
-	next                 time.Time
+	pace                 pace
 	actions              []Action
 }
 
 // NewExecutor makes one without tasks.
 func NewExecutor(c Config, now time.Time) *Executor {
-	x := &Executor{config: c, attempts: map[int64]*attempt{}, next: now.Add(c.Heartbeat)}
+	x := &Executor{config: c, attempts: map[int64]*attempt{}}
+	x.pace = pace{heartbeat: c.Heartbeat, next: now.Add(c.Heartbeat), last: now}
 	if c.Process != "" {
-		x.next = now // the JobMaster waits to hear where it is reached
+		x.pace.next = now // the JobMaster waits to hear where it is reached
 	}
 	return x
 }
@@ -150,6 +151,9 @@ func (x *Executor) send(e *weirpb.Envelope) {
 		return
 	}
 	e.JobId, e.Epoch = x.config.JobID, x.epoch
+	if e.GetExecutorReport() == nil {
+		x.pace.restless()
+	}
 	x.do(Send{x.jobMaster, e})
 }
 
@@ -187,7 +191,8 @@ func (x *Executor) Receive(e *weirpb.Envelope, usable func(allocation string) bo
 func (x *Executor) followed(epoch int64) {
 	x.reconciling = x.epoch > 0
 	x.epoch, x.heartbeat = epoch, 0
-	x.next = x.next.Add(-x.config.Heartbeat)
+	x.pace.restless()
+	x.pace.next = x.pace.next.Add(-x.config.Heartbeat)
 }
 
 // trigger starts a checkpoint at a task, each once and in the order of their ids: a sink whose output of checkpoint n is
@@ -289,6 +294,7 @@ func (x *Executor) heartbeatOf(h *weirpb.JobMasterHeartbeat, sequence int64) {
 		}
 	}
 	x.outcome(h.GetOutcome())
+	x.pace.beat(h.GetSteady())
 }
 
 func (x *Executor) forget(id int64) {

@@ -137,14 +137,13 @@ func (x *Executor) Live() []int64 {
 }
 
 // Next is the time of the next Tick; Observe is to be called for all live attempts before it.
-func (x *Executor) Next() time.Time { return x.next }
+func (x *Executor) Next() time.Time { return x.pace.next }
 
 // Tick sends a report if it is due. allocations are the job's slots.
 func (x *Executor) Tick(now time.Time, allocations []string) {
-	if now.Before(x.next) {
+	if now.Before(x.pace.next) {
 		return
 	}
-	x.next = now.Add(x.config.Heartbeat)
 	r := &weirpb.ExecutorReport{
 		TaskManager: x.config.TaskManager, Incarnation: x.config.Incarnation, Allocations: allocations,
 		Process: x.config.Process, DataAddress: x.config.DataAddress, Fingerprint: x.config.Fingerprint,
@@ -158,5 +157,6 @@ func (x *Executor) Tick(now time.Time, allocations []string) {
 		r.Tasks = append(r.Tasks, status)
 		r.Acknowledged = append(r.Acknowledged, a.unanswered...)
 	}
+	x.pace.reported(r, x.reconciling, now)
 	x.send(&weirpb.Envelope{Body: &weirpb.Envelope_ExecutorReport{ExecutorReport: r}})
 }

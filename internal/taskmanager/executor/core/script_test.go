@@ -44,16 +44,21 @@ func TestScripts(t *testing.T) {
 				x.Acknowledged(&weirpb.AcknowledgeCheckpoint{Attempt: attempt, Checkpoint: number(t, d, "checkpoint")})
 			case "ready":
 				x.ReaderReady(attempt, number(t, d, "n"))
-			case "observe": // observe task=N assigned=N ready=N [waiting]: what the task has come to
+			case "observe": // observe task=N assigned=N ready=N in=N [waiting]: what the task has come to
 				x.Observe(attempt, Observed{
 					Assigned: number(t, d, "assigned"), Ready: number(t, d, "ready"), Waiting: d.HasArg("waiting"),
+					Metrics: metrics(number(t, d, "in")),
 				})
 			case "missing":
 				x.MissingAssignments(attempt, number(t, d, "from"))
 			case "due": // sends the report if it is due now
 				x.Tick(now, []string{"a"})
-			case "tick":
-				now = now.Add(time.Second)
+			case "tick": // tick [d=MILLISECONDS]: a second, or so long
+				by := time.Second
+				if d.HasArg("d") {
+					by = time.Duration(number(t, d, "d")) * time.Millisecond
+				}
+				now = now.Add(by)
 				x.Tick(now, []string{"a"})
 			default:
 				d.Fatalf(t, "unknown command")
@@ -65,6 +70,14 @@ func TestScripts(t *testing.T) {
 			return b.String()
 		})
 	})
+}
+
+// metrics are those of a task that has read batches; nil of one that has not.
+func metrics(batches int64) *weirpb.TaskMetrics {
+	if batches == 0 {
+		return nil
+	}
+	return &weirpb.TaskMetrics{BatchesIn: batches}
 }
 
 func number(t *testing.T, d *datadriven.TestData, name string) (n int64) {
