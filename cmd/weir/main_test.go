@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -159,6 +160,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"run", "come behind --"},
 		{"run prog --x", "unknown flag"},
 		{"run prog --target moon", "want session, job or application"},
+		{"run prog -p 0", "want 1 or more"},
 		{"list -o xml", "want text or json"},
 		{"list -D rest.port", "want key=value"},
 		{"list -D rest.port=many", "want a number"},
@@ -223,6 +225,26 @@ func TestInitWithoutCheckout(t *testing.T) {
 	}
 	if got := checkoutAround(dir); got != "" {
 		t.Errorf("the checkout around %s is %q", dir, got)
+	}
+}
+
+// A program may lie in a module that is not the one around the working directory.
+func TestBuildElsewhere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("job", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"go.mod": "module job\n\ngo 1.20\n", "main.go": "package main\n\nfunc main() {}\n"} {
+		if err := os.WriteFile(filepath.Join("job", file), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := filepath.Join(t.TempDir(), "program")
+	if err := new(app).build(t.Context(), "./job", runtime.GOOS+"/"+runtime.GOARCH, to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(to); err != nil {
+		t.Error(err)
 	}
 }
 

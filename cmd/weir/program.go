@@ -77,7 +77,12 @@ func programName(target string) string {
 // build runs the Go toolchain. Programs are static, so that they run on any machine of the platform.
 func (a *app) build(ctx context.Context, target, platform, to string) error {
 	goos, goarch, _ := strings.Cut(platform, "/")
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, target)
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to)
+	if info, err := os.Stat(target); err == nil && info.IsDir() {
+		c.Dir, c.Args = target, append(c.Args, ".") // which may be of another module than the working directory
+	} else {
+		c.Args = append(c.Args, target)
+	}
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	var output bytes.Buffer
 	c.Stdout, c.Stderr = &output, &output

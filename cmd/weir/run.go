@@ -57,6 +57,9 @@ func (a *app) runCommand() *cobra.Command {
 			default:
 				return usageError{c.Name(), fmt.Errorf("--target %s: want session, job or application", o.target)}
 			}
+			if o.parallelism < 1 && c.Flags().Changed("parallelism") {
+				return usageError{c.Name(), fmt.Errorf("--parallelism %d: want 1 or more", o.parallelism)}
+			}
 			if o.target != "session" {
 				return a.runAlone(ctx, args[0], args[1:], o)
 			}

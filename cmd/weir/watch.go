@@ -38,6 +38,10 @@ func (a *app) watch(ctx context.Context, k *restclient.Client, id string) (*rest
 		case err == nil && p.Ended():
 			return p, nil
 		case err == nil:
+			if !a.json() && p.Restarts > last.Restarts && p.Failure != "" {
+				first, _, _ := strings.Cut(p.Failure, "\n")
+				terminal.Println("failure: " + first)
+			}
 			away, last = time.Time{}, p
 			if !a.json() && now.Sub(shown) >= terminal.Interval {
 				shown = now

@@ -145,12 +145,9 @@ func (c *content) refusal(run connector.NewRun, later []marker, foreign []found,
 			"or from a savepoint that stopped it, or write to another directory", describe(later, foreign), run.From)
 	case overwrite:
 		return nil
-	case run.From != "":
-		return fmt.Errorf("(%s): continue that run with --restore latest, replace its results with --overwrite, or write "+
-			"to another directory", describe(later, foreign))
 	default:
-		return fmt.Errorf("(%s): continue that run with --restore latest, or replace its results with --overwrite",
-			describe(later, foreign))
+		return fmt.Errorf("(%s): continue that run with --restore latest, replace its results with --overwrite (Overwrite of "+
+			"the sink, if the job has no such flag), or write to another directory", describe(later, foreign))
 	}
 }
 

@@ -132,7 +132,7 @@ func endedWithoutAnswer(e Exit) error {
 	case e.OOM:
 		return fmt.Errorf("%w: it %v", ErrKilledForMemory, e)
 	case e.Code == 0:
-		return fmt.Errorf("%w: it %v without having called weir.Main", ErrNotWeir, e)
+		return fmt.Errorf("%w, as it never called weir.Main: it %v", ErrNotWeir, e)
 	default:
 		return fmt.Errorf("%w, before weir.Main had taken over: it %v", ErrCrashed, e)
 	}

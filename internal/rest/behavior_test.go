@@ -220,7 +220,7 @@ func TestFiguresOfJob(t *testing.T) {
 	}
 	p := bodyOf[progressAnswer](t, mux, "/jobs/"+jobRunning+"/progress")
 	if p.RecordsIn != 2000 || p.RecordsOut != 2000 || p.RecordsInRate != 200 || *p.WatermarkLag != 9130 || p.Holder != "split-7" ||
-		p.LastCheckpoint != 4 || p.LastCheckpointDuration != 26 || p.CommittedCheckpoint != 4 || p.Tasks["RUNNING"] != 4 {
+		p.LastCheckpoint != 4 || p.LastCheckpointDuration != 26 || p.CommittedCheckpoint != 4 || p.Tasks["RUNNING"] != 4 || p.Failure != "a commit failed" {
 		t.Errorf("progress: %+v", p)
 	}
 }

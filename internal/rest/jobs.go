@@ -389,7 +389,8 @@ type progressAnswer struct {
 	SlotsNeeded  int32          `json:"slots-needed"`
 	SlotsMissing int32          `json:"slots-missing"`
 	Restarts     int64          `json:"restarts"`
-	Failure      string         `json:"failure,omitempty"`
+	// Failure is why the job failed, or the newest failure after which it went on.
+	Failure string `json:"failure,omitempty"`
 	// RecordsIn is what sources have emitted, RecordsOut what reached sinks; rates are per second.
 	RecordsIn      int64   `json:"records-in"`
 	RecordsOut     int64   `json:"records-out"`
@@ -417,7 +418,7 @@ func (a *API) progress(r *http.Request) (any, error) {
 	}
 	p := progressAnswer{
 		ID: v.JobId, Name: v.Name, State: v.State, StartTime: v.Start, Now: v.now, SlotsNeeded: v.SlotsNeeded,
-		SlotsMissing: v.SlotsMissing, Restarts: v.Restarts, Failure: v.Cause.GetText(), Tasks: countStates(nil),
+		SlotsMissing: v.SlotsMissing, Restarts: v.Restarts, Failure: v.lastFailure(), Tasks: countStates(nil),
 		CommittedCheckpoint: v.Checkpoints.GetCommitted(), FailedCheckpoints: v.Checkpoints.GetFailed(),
 	}
 	p.EndTime, p.Duration = endAndDuration(v.Start, v.End, v.now)
@@ -434,6 +435,14 @@ func (a *API) progress(r *http.Request) (any, error) {
 	}
 	v.setWatermark(&p)
 	return p, nil
+}
+
+// lastFailure is why the job failed, or else the newest failure that it goes on after; empty if there was none.
+func (v *view) lastFailure() string {
+	if n := len(v.Failures); v.Cause == nil && n > 0 {
+		return v.Failures[n-1].GetText()
+	}
+	return v.Cause.GetText()
 }
 
 // producers returns the vertices that others read from, and those that read from others.

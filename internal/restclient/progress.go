@@ -21,9 +21,10 @@ type Progress struct {
 	SlotsNeeded  int            `json:"slots-needed"`
 	SlotsMissing int            `json:"slots-missing"`
 	Restarts     int64          `json:"restarts"`
-	Failure      string         `json:"failure"`
-	RecordsIn    int64          `json:"records-in"`
-	RecordsOut   int64          `json:"records-out"`
+	// Failure is why the job failed, or the newest failure after which it went on.
+	Failure    string `json:"failure"`
+	RecordsIn  int64  `json:"records-in"`
+	RecordsOut int64  `json:"records-out"`
 	// Watermark is in milliseconds since 1970, nil while a task has none.
 	Watermark              *int64 `json:"watermark"`
 	Holder                 string `json:"watermark-holder"`

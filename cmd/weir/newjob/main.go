@@ -22,12 +22,13 @@ func main() { weir.Main("newjob", build) }
 func build(env *stream.Env) error {
 	in := env.Flag("in", "words.txt", "files of text to count the words of")
 	out := env.Flag("out", "counts", "directory of the result")
+	overwrite := env.Flag("overwrite", false, "delete the results of another run in --out")
 
 	env.From("lines", file.Lines(in)).
 		FlatMap(words).
 		KeyBy(func(c *Count) string { return c.Word }).
 		Sum("count", func(c *Count) *int64 { return &c.Times }).
-		To("out", file.CSVSink[Count](out))
+		To("out", file.CSVSink[Count](out).Overwrite(overwrite))
 	return nil
 }
 
