@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weir-stream/weir/internal/restclient"
 )
 
 // jobAnswer is what of a job's detail is shown.
@@ -56,7 +58,7 @@ type exceptionsAnswer struct {
 }
 
 // describe writes what three answers of the API say about a job.
-func describe(w io.Writer, job, checkpoints, exceptions []byte) error {
+func describe(w io.Writer, p *restclient.Progress, job, checkpoints, exceptions []byte) error {
 	var j jobAnswer
 	var c checkpointsAnswer
 	var e exceptionsAnswer
@@ -69,7 +71,11 @@ func describe(w io.Writer, job, checkpoints, exceptions []byte) error {
 		}
 	}
 	fmt.Fprintf(w, "%s  %s  %s\n", j.ID, j.Name, paint(j.State, false, showsColours(w)))
-	fmt.Fprintf(w, "started %s, ran %s\n\n", moment(j.Start), time.Duration(j.Duration)*time.Millisecond)
+	fmt.Fprintf(w, "started %s, ran %s\n", moment(j.Start), time.Duration(j.Duration)*time.Millisecond)
+	if lacks := waiting(p); lacks != "" {
+		fmt.Fprintln(w, lacks)
+	}
+	fmt.Fprintln(w)
 	rows := [][]string{{"STEP", "STATE", "TASKS", "RECORDS IN", "RECORDS OUT"}}
 	for _, v := range j.Vertices {
 		rows = append(rows, []string{

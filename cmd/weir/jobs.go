@@ -154,7 +154,11 @@ func (a *app) describeCommand() *cobra.Command {
 						"job": raw.job, "checkpoints": raw.checkpoints, "exceptions": raw.exceptions,
 					}, nil)
 				}
-				return describe(a.out, raw.job, raw.checkpoints, raw.exceptions)
+				p, err := k.Progress(c.Context(), j.ID)
+				if err != nil {
+					return err
+				}
+				return describe(a.out, p, raw.job, raw.checkpoints, raw.exceptions)
 			})
 		},
 	}

@@ -25,10 +25,11 @@ func (a *app) addTools(root *cobra.Command) {
 }
 
 func (a *app) configCommand() *cobra.Command {
-	var docs, all bool
+	var docs, changed bool
 	c := &cobra.Command{
 		Use: "config", Short: "Show every option, its value, and where that came from", Args: cobra.NoArgs,
-		Long: "Show the options that are set, and with --all those that have their default.\n\n" +
+		Long: "Show every option with its value and where that came from, and with --changed only those that don't have their\n" +
+			"default.\n\n" +
 			"Precedence, the first wins: what the graph of a job sets for an operator, the job's code, flags and -D, the\n" +
 			"environment (WEIR_ and the key in capitals, _ for other characters), the configuration file, the default.",
 		RunE: func(*cobra.Command, []string) error {
@@ -43,7 +44,7 @@ func (a *app) configCommand() *cobra.Command {
 			}
 			rows := make([]row, 0, len(entries))
 			for _, e := range entries {
-				if all || docs || e.Origin != "default" || a.json() {
+				if !changed || e.Origin != "default" {
 					rows = append(rows, row{e.Key, e.Value, e.Origin, e.Option.Scope.String(), e.Option.Kind.String(), e.Option.Doc})
 				}
 			}
@@ -62,7 +63,7 @@ func (a *app) configCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVarP(&all, "all", "a", false, "also options that have their default")
+	c.Flags().BoolVarP(&changed, "changed", "c", false, "only options that don't have their default")
 	c.Flags().BoolVar(&docs, "docs", false, "as rows of a Markdown table, as in docs/configuration.md")
 	return c
 }

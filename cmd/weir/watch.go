@@ -45,7 +45,7 @@ func (a *app) watch(ctx context.Context, k *restclient.Client, id string) (*rest
 			away, last = time.Time{}, p
 			if !a.json() && now.Sub(shown) >= terminal.Interval {
 				shown = now
-				terminal.Progress(waiting(p) + line.Line(sampleOf(p)))
+				terminal.Progress(strings.TrimLeft(waiting(p)+"  "+line.Line(sampleOf(p)), " "))
 			}
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -81,7 +81,7 @@ func waiting(p *restclient.Progress) string {
 	if p.SlotsMissing == 0 {
 		return ""
 	}
-	return fmt.Sprintf("waits for %s of %d  ", count(p.SlotsMissing, "slot"), p.SlotsNeeded)
+	return fmt.Sprintf("waits for %s of %d", count(p.SlotsMissing, "slot"), p.SlotsNeeded)
 }
 
 // sampleOf is the progress of a job in the form that the line and the summary are made of.

@@ -141,7 +141,7 @@ func TestWithoutCluster(t *testing.T) {
 	if len(plan.Nodes) < 4 {
 		t.Errorf("the plan has %d nodes", len(plan.Nodes))
 	}
-	c.weir("config", "--all").wants(t, 0, "rest.port", "jobmanager.rpc.port", "6123", "default", "-D")
+	c.weir("config").wants(t, 0, "rest.port", "jobmanager.rpc.port", "6123", "default", "-D")
 	c.weir("version", "-o", "json").wants(t, 0, `"protocol"`)
 	c.weir("--help").wants(t, 0, "cluster", "run", "savepoint", "Exit codes")
 	if left, err := os.ReadDir(c.work); err != nil || len(left) > 0 {

@@ -67,9 +67,11 @@ type job struct {
 	version int64
 	epoch   int64
 	slots   int
-	held    []string
-	sought  []*weirpb.Host
-	heard   time.Time
+	// since is when the job came to need slots.
+	since  time.Time
+	held   []string
+	sought []*weirpb.Host
+	heard  time.Time
 }
 
 // NewSlotManager makes one that knows nothing yet.
@@ -148,6 +150,9 @@ func (m *SlotManager) declared(d *weirpb.DeclareNeeds, epoch int64, now time.Tim
 	if epoch == j.epoch && d.GetVersion() < j.version {
 		return
 	}
+	if j.slots == 0 {
+		j.since = now
+	}
 	changed := j.slots != int(d.GetSlots()) || j.master != d.GetJobMaster() || !slices.Equal(j.held, d.GetHeld())
 	j.master, j.version, j.epoch, j.held, j.heard = d.GetJobMaster(), d.GetVersion(), epoch, d.GetHeld(), now
 	j.slots, j.sought = int(d.GetSlots()), d.GetSought()
@@ -216,17 +221,41 @@ func (m *SlotManager) forget(id string) {
 func (m *SlotManager) match() {
 	counts := m.counts()
 	m.withdraw(counts)
-	m.eachSlot(func(tm *manager, _ int, s *slot) {
-		if s.allocation != "" || tm.draining {
+	free := 0
+	m.eachFree(func(*slot) { free++ })
+	given := map[string]int{}
+	var order []string
+	for free > 0 {
+		id := m.neediest(counts, free)
+		if id == "" {
+			break
+		}
+		n := min(free, m.jobs[id].slots-counts[id])
+		order, given[id] = append(order, id), n
+		counts[id] += n
+		free -= n
+	}
+	m.eachFree(func(s *slot) {
+		if len(order) == 0 {
 			return
 		}
-		if id := m.neediest(counts); id != "" {
-			m.allocations++
-			*s = slot{allocation: m.allocation(), job: id}
-			counts[id]++
+		id := order[0]
+		m.allocations++
+		*s = slot{allocation: m.allocation(), job: id}
+		if given[id]--; given[id] == 0 {
+			order = order[1:]
 		}
 	})
 	m.sendWishes()
+}
+
+// eachFree calls f for the slots that can be allocated.
+func (m *SlotManager) eachFree(f func(s *slot)) {
+	m.eachSlot(func(tm *manager, _ int, s *slot) {
+		if s.allocation == "" && !tm.draining {
+			f(s)
+		}
+	})
 }
 
 // counts says how many slots each job has, after the offers that nobody has accepted were taken from jobs that need none
@@ -273,20 +302,39 @@ func (m *SlotManager) withdraw(counts map[string]int) {
 	})
 }
 
-// neediest is the job that lacks the largest share of its need, the first by name of several; empty if none lacks any.
-func (m *SlotManager) neediest(counts map[string]int) string {
-	best := ""
+// neediest is the job that is to get free slots, of those that lack some; empty if none does. Where there are enough for all
+// that a job lacks it is the one that lacks the largest share of its need; else the one that has waited longest, which
+// gathers them: jobs that each hold a part would wait for each other. Of equals it is the one that has waited longest, or
+// the first by name.
+func (m *SlotManager) neediest(counts map[string]int, free int) string {
+	best, oldest := "", ""
 	for _, id := range m.jobList {
 		j := m.jobs[id]
-		if counts[id] >= j.slots {
+		lacks := j.slots - counts[id]
+		if lacks <= 0 {
+			continue
+		}
+		if oldest == "" || j.since.Before(m.jobs[oldest].since) {
+			oldest = id
+		}
+		if lacks > free {
+			continue
+		}
+		if best == "" {
+			best = id
 			continue
 		}
 		// a/b < c/d without division: what it has, as a share of what it needs.
-		if best == "" || counts[id]*m.jobs[best].slots < counts[best]*j.slots {
+		b := m.jobs[best]
+		has, most := counts[id]*b.slots, counts[best]*j.slots
+		if has < most || has == most && j.since.Before(b.since) {
 			best = id
 		}
 	}
-	return best
+	if best != "" {
+		return best
+	}
+	return oldest
 }
 
 func (m *SlotManager) sendWishes() {
