@@ -129,7 +129,8 @@ type Sink[T, W, C any] interface {
 
 // Writer writes batches; the task calls it from one goroutine, and blocking in it is backpressure.
 type Writer[T, W, C any] interface {
-	// Write must not keep b nor its records.
+	// Write must not keep b nor its records. With pipeline.object-reuse the strings and byte slices of records are good
+	// during the call only, too.
 	Write(ctx context.Context, b *element.Batch[T]) error
 	// PrepareCommit makes everything written so far durable but invisible; the engine keeps the committables in
 	// the checkpoint and hands them to the committer until it has committed them: also those of a checkpoint that

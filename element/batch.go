@@ -43,6 +43,9 @@ type Any interface {
 	Hold()
 	// Release gives back one hold on the batch; the last one sends it home to its pool.
 	Release()
+	// TakeFrame hands the frame that strings of the rows lie in to the caller, with the batch's hold on it; nil where they
+	// own themselves.
+	TakeFrame() *Frame
 }
 
 // Batch is records by value, with their event times and, behind KeyBy, the hashes of their keys in parallel columns.
@@ -235,6 +238,13 @@ func (b *Batch[T]) Release() {
 	if b.home != nil {
 		b.home.put(b)
 	}
+}
+
+// TakeFrame hands over the frame. Strings of the rows are good until the caller releases it.
+func (b *Batch[T]) TakeFrame() *Frame {
+	f := b.frame
+	b.frame = nil
+	return f
 }
 
 func (b *Batch[T]) giveFrame() {

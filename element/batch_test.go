@@ -261,3 +261,26 @@ func BenchmarkPool(b *testing.B) {
 		p.Get().Release()
 	}
 }
+
+func TestLoanEndsWithItsFrame(t *testing.T) {
+	var frames FramePool
+	f := frames.Get(3)
+	f.Hold()
+	b := NewBatch[string](2)
+	b.Borrow(f)
+	loan := new(Loan)
+	loan.Begin(b.TakeFrame())
+	b.Release()
+	if b.Borrowed() || len(loan.Memory()) != 3 || f.holds.Load() != 2 {
+		t.Fatalf("%d bytes are lent, the frame has %d holders", len(loan.Memory()), f.holds.Load())
+	}
+	loan.End()
+	if loan.Memory() != nil || f.holds.Load() != 1 {
+		t.Fatal("the frame is lent still")
+	}
+	loan.Begin(NewBatch[string](2).TakeFrame())
+	loan.End()
+	if (*Loan)(nil).Memory() != nil {
+		t.Fatal("no loan lends something")
+	}
+}

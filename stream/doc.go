@@ -17,7 +17,8 @@
 // without event time, a setting where there is no step) is reported when build returns, naming the step.
 //
 // One function value serves all subtasks of a step at once, so it must not change what it captures: what changes is
-// state. Pointers handed to it, and what it reaches through them, are valid during the call.
+// state. Pointers handed to it, and what it reaches through them, are valid during the call. Strings and byte slices of records
+// are too where the setting pipeline.object-reuse is on: a function that keeps one elsewhere than in its row clones it.
 //
 // Every stateful step, source and sink takes its UID first: state is found by it after the program changed.
 //

@@ -134,7 +134,8 @@ func (e *Env) addStateful(verb string, uid UID, recordType string, newStep func(
 		return brokenStep
 	}
 	return e.add(&graph.StreamNode{
-		Verb: verb, UID: string(uid), Inputs: step.Inputs, New: step.New, States: step.States, RecordType: recordType,
+		Verb: verb, UID: string(uid), Inputs: step.Inputs, New: step.New, States: step.States, KeepsText: step.KeepsText,
+		RecordType: recordType,
 	})
 }
 

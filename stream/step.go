@@ -80,14 +80,25 @@ func link[T any](e *Env, o origin, to, input int, p exchange.Partitioning, hash 
 		NewOutput: func(cfg graph.OutputConfig) (exchange.Output, operator.Port) {
 			wc := exchange.WriterConfig[T]{
 				Senders: cfg.Senders, Subtask: cfg.Subtask, KeyGroups: cfg.KeyGroups, RowsMax: cfg.RowsMax,
-				Partitioning: cfg.Partitioning, Hash: hash, Before: cfg.Before,
+				Partitioning: cfg.Partitioning, Hash: hash, Before: cfg.Before, Loan: cfg.Loan,
 			}
 			w := exchange.NewWriter(wc)
 			return w, operator.PortOf[T](w)
 		},
-		// One serde a process: its pool serves all channels of the edge.
-		Serde: sync.OnceValue(func() exchange.Serde { return exchange.SerdeOf(c, codec.Owned) }),
+		Serde: serdes(c),
 	})
+}
+
+// serdes makes the serdes of an edge: one of each kind, as its pool serves all channels.
+func serdes[T any](c *codec.Codec[T]) func(codec.Strings) exchange.Serde {
+	owned := sync.OnceValue(func() exchange.Serde { return exchange.SerdeOf(c, codec.Owned) })
+	borrowed := sync.OnceValue(func() exchange.Serde { return exchange.SerdeOf(c, codec.Borrowed) })
+	return func(s codec.Strings) exchange.Serde {
+		if s == codec.Borrowed {
+			return borrowed()
+		}
+		return owned()
+	}
 }
 
 // unary adds a step with one input that reads s.

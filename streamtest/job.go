@@ -31,6 +31,7 @@ type job struct {
 	parallelism int
 	kills       []kill
 	gate        *gate
+	objectReuse bool
 }
 
 type kill struct {
@@ -69,6 +70,11 @@ func Args(args ...string) Option {
 // Parallelism runs the job at n over n TaskManagers; 1 by default.
 func Parallelism(n int) Option { return option(func(j *job) { j.parallelism = n }) }
 
+// ObjectReuse runs the job as the setting pipeline.object-reuse does where steps are in different processes: records go from
+// one TaskManager to another through a socket, and their strings and byte slices are good during the call only. With the
+// build tag invariants that memory is overwritten behind the call, so that a string which the job kept is seen to change.
+func ObjectReuse() Option { return option(func(j *job) { j.objectReuse = true }) }
+
 // Kill makes a subtask of a step fail once, the first that has not finished, right after the given checkpoint completed;
 // checkpoints count from 1. Several kills happen one after the other. Sources put in by Source hold back half of their
 // rows until then. Checkpoints follow each other at once, whatever the job's interval is, and so do restarts of a job that
@@ -94,6 +100,7 @@ func Run(t testing.TB, build weir.Build, opts ...Option) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sg.ObjectReuse = j.objectReuse
 	if len(j.kills) > 0 {
 		sg.Checkpoints.Interval = time.Millisecond
 		sg.Restart = cmp.Or(sg.Restart, graph.Restart{Kind: graph.FixedDelay, Attempts: len(j.kills)})
@@ -110,7 +117,12 @@ func Run(t testing.TB, build weir.Build, opts ...Option) {
 }
 
 func (j *job) run(ctx context.Context, g *graph.JobGraph) (err error) {
+	network := "local"
+	if j.objectReuse {
+		network = "unix"
+	}
 	c, err := embedded.Start(embedded.Config{
+		Network:             network,
 		TaskManagers:        j.parallelism,
 		SlotsPerTaskManager: (g.SlotsNeeded() + j.parallelism - 1) / j.parallelism,
 		Heartbeat:           heartbeat,

@@ -168,6 +168,9 @@ func TestQueries(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("generated", func(t *testing.T) { c.run(t, g, events, false, streamtest.Parallelism(2)) })
+			t.Run("object reuse", func(t *testing.T) {
+				c.run(t, g, events, false, streamtest.Parallelism(2), streamtest.ObjectReuse())
+			})
 			for _, p := range []int{1, 2, 5} {
 				t.Run(fmt.Sprintf("killed at parallelism %d", p), func(t *testing.T) {
 					c.run(t, g, events, true, streamtest.Parallelism(p), streamtest.Kill("out", 1))

@@ -66,7 +66,7 @@ var layers = []layer{
 	}},
 	{"internal/graph", []string{
 		"element", "connector", "watermark", "internal/operator", "internal/exchange", "internal/statebackend",
-		"internal/keys", "internal/invariants",
+		"internal/codec", "internal/keys", "internal/invariants",
 	}},
 
 	{"internal/jobsettings", []string{"internal/graph", "internal/spelling", "internal/invariants"}},

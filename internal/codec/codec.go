@@ -74,6 +74,9 @@ func (c *Codec[T]) Schema() *Schema { return c.schema }
 // PointerFree reports whether T holds no pointers, so that its rows may live outside the collector's sight.
 func (c *Codec[T]) PointerFree() bool { return c.plan.pointerFree }
 
+// Texts reports whether encoded rows have strings or byte slices, so that there is something to borrow.
+func (c *Codec[T]) Texts() bool { return c.blob }
+
 // Append encodes rows, column by column, behind dst. Their number isn't part of it: who stores or sends the rows says
 // how many there are. It allocates nothing when dst has room, unless T holds maps or is marshalled by methods of its
 // own; an error of such a method is a panic, as there is no row to skip.

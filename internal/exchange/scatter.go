@@ -3,15 +3,11 @@
 package exchange
 
 import (
-	"errors"
 	"math/bits"
 
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/keys"
 )
-
-// errBorrowed is a fault of wiring: rows are copied here, and their strings would outlive the frame that they lie in.
-var errBorrowed = errors.New("exchange: batch with borrowed strings can't be copied into another exchange")
 
 // router finds the channel of a key group.
 type router struct {
@@ -48,9 +44,6 @@ func (r *router) columns(n int) ([]uint16, []uint64) {
 // scatter copies each record into the builder of its channel: first all targets, then all copies, which keeps both loops
 // free of calls into the other's memory.
 func (w *Writer[T]) scatter(b *element.Batch[T]) error {
-	if b.Borrowed() {
-		return errBorrowed
-	}
 	if w.config.Partitioning == Shuffle {
 		w.draw(b.Len())
 		if b.Times() == nil {

@@ -30,11 +30,14 @@ type codecSerde[T any] struct {
 }
 
 // SerdeOf makes the serde of one consuming subtask's edge, or of a producer's. With codec.Borrowed the strings of decoded
-// batches lie in the frame that they came in: for chains that keep no string beyond the call, and end in no exchange.
+// batches lie in the frame that they came in, which the consumer lends its operators (element.Loan).
 func SerdeOf[T any](c *codec.Codec[T], strings codec.Strings) Serde {
 	times, err := codec.For[int64]()
 	if err != nil {
 		panic(err) // int64 is a native kind
+	}
+	if !c.Texts() {
+		strings = codec.Owned // there is nothing to borrow: the frame can go at once
 	}
 	return &codecSerde[T]{c, times, strings, element.NewPool[T](element.RowsFor[T](1), serdePoolMax)}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/invariants"
 )
 
@@ -26,6 +27,8 @@ type WriterConfig[T any] struct {
 	// Before, if set, is called before records go to a consumer because a batch of them is full: other outputs of the task
 	// send that consumer what they have gathered first. It is for Hash and Forward edges.
 	Before func(consumer int) error
+	// Loan is that of the task; nil where nothing is lent. What records hold of it is copied before they are sent.
+	Loan *element.Loan
 }
 
 // Writer is the end of a chain: it finds the channels of records and sends them in batches. It has the methods of an
@@ -38,6 +41,7 @@ type Writer[T any] struct {
 	config  WriterConfig[T]
 	senders []Sender
 	pool    *element.Pool[T]
+	owner   codec.Owner[T]
 	// builders has one element for each sender where records of a batch go different ways, else a single one. Those that
 	// have held no rows yet are nil.
 	builders []*builder[T]
@@ -77,6 +81,9 @@ func NewWriter[T any](c WriterConfig[T]) *Writer[T] {
 		rows = min(rows, c.RowsMax)
 	}
 	w := &Writer[T]{config: c, senders: c.Senders, builders: make([]*builder[T], targets)}
+	if c.Loan != nil {
+		w.owner = codec.OwnerOf[T]()
+	}
 	// What a steady edge needs: the credit of each channel, a batch with the consumer's chain, an open builder.
 	w.pool = element.NewPool[T](rows, len(c.Senders)*(Credits+2))
 	switch c.Partitioning {
@@ -95,6 +102,10 @@ func (w *Writer[T]) Process(b *element.Batch[T]) error {
 	if b.Len() == 0 {
 		return nil
 	}
+	invariants.Check(!b.Borrowed(), "a batch with a frame of its own is sent: the task has not taken it")
+	if lent := w.config.Loan.Memory(); lent != nil {
+		w.owner.Own(b.Rows(), lent)
+	}
 	if timed := b.Times() != nil; timed != w.timed {
 		if err := w.Flush(); err != nil {
 			return err
@@ -104,7 +115,7 @@ func (w *Writer[T]) Process(b *element.Batch[T]) error {
 	switch {
 	case len(w.builders) > 1:
 		return w.scatter(b)
-	case !b.Shared() && b.Len() <= w.pool.Rows() && (2*b.Len() >= w.pool.Rows() || b.Borrowed()):
+	case !b.Shared() && b.Len() <= w.pool.Rows() && 2*b.Len() >= w.pool.Rows():
 		return w.pass(b)
 	default:
 		return w.gather(b)
@@ -144,9 +155,6 @@ func (w *Writer[T]) hash(hashes []uint64, rows []T) []uint64 {
 
 // gather copies records into the one open builder.
 func (w *Writer[T]) gather(b *element.Batch[T]) error {
-	if b.Borrowed() {
-		return errBorrowed
-	}
 	rows, times := b.Rows(), b.Times()
 	for len(rows) > 0 {
 		o, err := w.room(0)

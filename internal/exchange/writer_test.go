@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/keys"
 )
 
@@ -335,17 +336,52 @@ func TestTimedAndUntimedBatchesMix(t *testing.T) {
 	}
 }
 
-func TestBorrowedStringsAreNotCopiedIntoAnotherExchange(t *testing.T) {
-	var frames element.FramePool
+// TestLentStringsAreCopiedBeforeTheyAreSent sends records whose names lie in a frame, as they came and changed, and gives the
+// frame back before the consumer looks.
+func TestLentStringsAreCopiedBeforeTheyAreSent(t *testing.T) {
+	c, err := codec.For[event]()
+	must(t, err)
 	for _, p := range partitionings {
-		_, senders := record(2)
-		w := NewWriter(WriterConfig[event]{Senders: senders, KeyGroups: 8, Partitioning: p, Hash: each(hashOf)})
-		b := batch(0, 0, 3)
-		f := frames.Get(1)
-		b.Borrow(f)
-		copies := p == Hash || p == Shuffle
-		if err := w.Process(b); (err != nil) != copies {
-			t.Errorf("%v: %v", p, err)
+		for _, n := range []int{1, 3, element.RowsFor[event](1)} {
+			var frames element.FramePool
+			loan := new(element.Loan)
+			recorders, senders := record(2)
+			w := NewWriter(WriterConfig[event]{
+				Senders: senders, KeyGroups: 8, Partitioning: p, Hash: each(hashOf), Loan: loan,
+			})
+			b := roundTrip(t, SerdeOf(c, codec.Borrowed), &frames, batch(0, 0, n))
+			if !b.Borrowed() {
+				t.Fatal("the batch borrows nothing")
+			}
+			loan.Begin(b.TakeFrame())
+			lent := loan.Memory()
+			must(t, w.Process(b))
+			b.Release()
+			loan.End()
+			clear(lent)
+			must(t, w.Flush())
+			checkNames(t, recorders, p, n)
 		}
+	}
+}
+
+// checkNames looks for n records with the names that they should have.
+func checkNames(t *testing.T, recorders []*recorder, p Partitioning, n int) {
+	t.Helper()
+	if p == Broadcast {
+		n *= len(recorders)
+	}
+	for _, r := range recorders {
+		for _, e := range r.events {
+			for _, row := range e.Batch.(*element.Batch[event]).Rows() {
+				if row.Name != fmt.Sprint("record ", row.N) {
+					t.Fatalf("%v: record %d is called %q", p, row.N, row.Name)
+				}
+				n--
+			}
+		}
+	}
+	if n != 0 {
+		t.Errorf("%v: %d records are missing", p, n)
 	}
 }

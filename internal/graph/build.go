@@ -5,8 +5,10 @@ package graph
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/exchange"
 )
 
@@ -156,6 +158,8 @@ func (b *builder) connect() {
 		own := *e
 		own.Partitioning = b.partitioning[i]
 		edge := &JobEdge{Index: len(b.edges), OutIndex: len(from.Out), From: from, To: to, Stream: &own}
+		keeps := slices.ContainsFunc(to.Nodes, func(n *StreamNode) bool { return n.KeepsText })
+		edge.Strings = codec.Strings(b.sg.ObjectReuse && !keeps)
 		b.edges = append(b.edges, edge)
 		from.Out = append(from.Out, edge)
 		to.In = insertByInput(to.In, edge)

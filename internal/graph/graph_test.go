@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -186,6 +187,30 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		if _, err := graph.Build(sketch(t, test.lines...), graph.Options{}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestObjectReuseLendsToTasksThatKeepNothing looks at all edges of a job of which two steps keep text.
+func TestObjectReuseLendsToTasksThatKeepNothing(t *testing.T) {
+	sg := sketch(t, "a uid=a", "b uid=b", "count uid=count <- a/hash, b/hash", "map <- count", "ranks uid=ranks <- map/hash",
+		"show <- a/rebalance", "keep uid=keep <- show")
+	for _, n := range sg.Nodes {
+		n.KeepsText = n.Name == "ranks" || n.Name == "keep"
+	}
+	for _, reuse := range []bool{false, true} {
+		sg.ObjectReuse = reuse
+		g, err := graph.Build(sg, graph.Options{Parallelism: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent := map[string]bool{}
+		for _, v := range g.Vertices {
+			lent[v.Name] = v.Borrows()
+		}
+		want := map[string]bool{"a": false, "b": false, "count -> map": reuse, "ranks": false, "show -> keep": false}
+		if !maps.Equal(lent, want) {
+			t.Errorf("with object reuse %v, %v borrow; want %v", reuse, lent, want)
 		}
 	}
 }

@@ -2,7 +2,12 @@
 
 package graph
 
-import "github.com/weir-stream/weir/internal/exchange"
+import (
+	"slices"
+
+	"github.com/weir-stream/weir/internal/codec"
+	"github.com/weir-stream/weir/internal/exchange"
+)
 
 // JobGraph is a StreamGraph with its steps chained into vertices: what is scheduled.
 type JobGraph struct {
@@ -56,6 +61,13 @@ type JobEdge struct {
 	Index, OutIndex int
 	From, To        *JobVertex
 	Stream          *StreamEdge
+	// Strings says whom the strings of records that come from another process belong to.
+	Strings codec.Strings
+}
+
+// Borrows reports whether strings of records may be lent to the tasks of the vertex.
+func (v *JobVertex) Borrows() bool {
+	return slices.ContainsFunc(v.In, func(e *JobEdge) bool { return e.Strings == codec.Borrowed })
 }
 
 // Consumers is the number of channels that one producing subtask has on the edge: one for Forward, else one a consumer.

@@ -6,6 +6,8 @@ import (
 	"context"
 
 	"github.com/weir-stream/weir/connector"
+	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/operator"
 	"github.com/weir-stream/weir/internal/statebackend"
@@ -21,6 +23,9 @@ type StreamGraph struct {
 	Parallelism, MaxParallelism int
 	Checkpoints                 Checkpoints
 	Restart                     Restart
+	// ObjectReuse lets strings of records that come from another process lie in the frame that they came in: they are
+	// good during the call only.
+	ObjectReuse bool
 	// Flags are the arguments that build read, for --help and the record of the submission.
 	Flags []Flag
 }
@@ -43,6 +48,8 @@ type StreamNode struct {
 	New func() operator.Operator
 	// States are the pieces of state that the operator has.
 	States []statebackend.Spec
+	// KeepsText says that state of the operator can hold strings of its input.
+	KeepsText bool
 	// Source is set on sources and Sink on sinks: their parts on the JobMaster.
 	Source *SourceSpec
 	Sink   *SinkSpec
@@ -73,7 +80,7 @@ type StreamEdge struct {
 	// NewOutput makes the writer of one producing subtask, and Serde the codec of a channel between processes: they know
 	// the record type.
 	NewOutput func(OutputConfig) (exchange.Output, operator.Port)
-	Serde     func() exchange.Serde
+	Serde     func(codec.Strings) exchange.Serde
 }
 
 // OutputConfig is what a writer is made of, besides its type.
@@ -89,6 +96,8 @@ type OutputConfig struct {
 	RowsMax int
 	// Before, if set, is called before records go to a consumer because a batch of them is full.
 	Before func(consumer int) error
+	// Loan is that of the producing task; nil where nothing is lent to it.
+	Loan *element.Loan
 }
 
 // SourceSpec is the part of a source that lives on the JobMaster.

@@ -52,13 +52,15 @@ func optionsOfJob() []Option {
 			return positive(v, &s.MaxParallelism)
 		}},
 		{"pipeline.operator-chaining.enabled", "false gives each step a task of its own", nil, func(s *Settings, v string) error {
-			on, err := strconv.ParseBool(v)
-			if err != nil {
-				return errors.New("want true or false")
-			}
+			var on bool
+			err := truth(v, &on)
 			s.NoChaining = !on
-			return nil
+			return err
 		}},
+		{
+			"pipeline.object-reuse", "true lets strings of records that come from another process be good during the call only", nil,
+			func(s *Settings, v string) error { return truth(v, &s.ObjectReuse) },
+		},
 		{"execution.buffer-timeout.interval", "the longest that a partly filled batch waits", nil, func(s *Settings, v string) error {
 			return duration(v, &s.BufferTimeout)
 		}},
@@ -198,6 +200,15 @@ func text(value string, to *string) error {
 		return errors.New("want a value")
 	}
 	*to = value
+	return nil
+}
+
+func truth(value string, to *bool) error {
+	on, err := strconv.ParseBool(value)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	*to = on
 	return nil
 }
 

@@ -28,7 +28,7 @@ type Settings struct {
 	Name                        string
 	Parallelism, MaxParallelism int
 	BufferTimeout               time.Duration
-	NoChaining                  bool
+	NoChaining, ObjectReuse     bool
 	// Checkpoints are without a Dir: CheckpointDir has it, for whoever runs the job knows what it is relative to.
 	Checkpoints                 graph.Checkpoints
 	CheckpointDir, SavepointDir string
@@ -113,6 +113,7 @@ func (s *Settings) Apply(g *graph.StreamGraph) {
 	g.Name = cmp.Or(s.Name, g.Name)
 	fill(&g.MaxParallelism, s.MaxParallelism)
 	fill(&g.Restart, s.Restart)
+	fill(&g.ObjectReuse, s.ObjectReuse)
 	c := &g.Checkpoints
 	fill(&c.Interval, s.Checkpoints.Interval)
 	fill(&c.Timeout, s.Checkpoints.Timeout)

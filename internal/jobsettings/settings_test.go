@@ -30,7 +30,8 @@ func TestParse(t *testing.T) {
 		"execution.checkpointing.mode=at-least-once,execution.checkpointing.min-pause=0," +
 		"execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION," +
 		"execution.checkpointing.dir=file:///c,state.checkpoints.dir=/old,state.savepoints.dir=s," +
-		"execution.buffer-timeout.interval=5ms,pipeline.operator-chaining.enabled=false,taskmanager.exchange=tcp"))
+		"execution.buffer-timeout.interval=5ms,pipeline.operator-chaining.enabled=false,taskmanager.exchange=tcp," +
+		"pipeline.object-reuse=true"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func TestParse(t *testing.T) {
 	}
 	g := &graph.StreamGraph{Name: "job", Checkpoints: graph.Checkpoints{Interval: time.Hour}}
 	s.Apply(g)
-	want := &graph.StreamGraph{Name: "other", MaxParallelism: 64, Checkpoints: graph.Checkpoints{
+	want := &graph.StreamGraph{Name: "other", MaxParallelism: 64, ObjectReuse: true, Checkpoints: graph.Checkpoints{
 		Interval: time.Hour, Timeout: time.Minute, AtLeastOnce: true, KeepAfterCancel: true,
 	}}
 	if diff := cmp.Diff(want, g); diff != "" {

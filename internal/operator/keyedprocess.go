@@ -38,7 +38,7 @@ func KeyedProcess[K comparable, S, T, U, C any](
 	if err != nil {
 		return Step{}, err
 	}
-	return Step{Inputs: 1, States: kind.states, New: func() Operator {
+	return Step{Inputs: 1, States: kind.states, KeepsText: keepsText[K, S](), New: func() Operator {
 		f := funcs()
 		p := newKeyedProcessor[K, S, U](kind, bind, lifecycle{start: f.Open, stop: f.Close}, f.OnTimer)
 		p.ports = []Port{PortOf[T](&keyedInput[K, S, T, U, C]{p, p, key, f.Process})}
@@ -64,7 +64,7 @@ func KeyedCoProcess[K comparable, S, A, B, U, C any](
 	if err != nil {
 		return Step{}, err
 	}
-	return Step{Inputs: 2, States: kind.states, New: func() Operator {
+	return Step{Inputs: 2, States: kind.states, KeepsText: keepsText[K, S](), New: func() Operator {
 		f, m := funcs(), watermerge.New(2)
 		p := newKeyedProcessor[K, S, U](kind, bind, lifecycle{start: f.Open, stop: f.Close}, f.OnTimer)
 		p.ports = []Port{

@@ -15,7 +15,8 @@ import (
 // Input takes what flows into one input of an operator: batches, and the control behind them. One dynamic call a batch.
 // All calls come from the goroutine of the task. Barriers don't pass here: the task drives them (see Operator).
 //
-// An implementation holds no records back when a call returns, except as state: what it emitted is sent on.
+// An implementation holds no records back when a call returns, except as state: what it emitted is sent on. Strings and byte
+// slices may lie in memory that is good during the call only, unless Step.KeepsText says that state can hold them.
 type Input[T any] interface {
 	// Process handles a batch, which is the callee's until the call returns: it may change rows in place and swap the
 	// storage, unless b is Shared. It may block for credit downstream. An error fails the task.

@@ -85,9 +85,10 @@ func roll[K comparable, S, T, R any](key func(*T) K, f func(row *S, isNew bool, 
 		return Step{}, err
 	}
 	return Step{
-		New:    func() Operator { return &roller[K, S, T, R]{key: key, hash: hash, f: f} },
-		Inputs: 1,
-		States: []statebackend.Spec{spec},
+		New:       func() Operator { return &roller[K, S, T, R]{key: key, hash: hash, f: f} },
+		Inputs:    1,
+		States:    []statebackend.Spec{spec},
+		KeepsText: keepsText[K, S](),
 	}, nil
 }
 

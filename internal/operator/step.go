@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/statebackend"
 )
 
@@ -17,7 +18,12 @@ type Step struct {
 	Inputs int
 	// States are the pieces of state that the operator has, in the order of Operator.States.
 	States []statebackend.Spec
+	// KeepsText says that state can hold strings or byte slices of records. The task of such a step is lent none.
+	KeepsText bool
 }
+
+// keepsText is KeepsText of a step whose state is rows of S by keys of K.
+func keepsText[K, S any]() bool { return codec.HoldsText[K]() || codec.HoldsText[S]() }
 
 // stateless makes the Step of an operator with one input and no state.
 func stateless(op func() Operator) Step { return Step{New: op, Inputs: 1} }

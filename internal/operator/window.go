@@ -104,7 +104,7 @@ func newWindowStep[K comparable, T, A, U any](
 	if err != nil {
 		return Step{}, err
 	}
-	return Step{Inputs: 1, States: kind.states, New: func() Operator {
+	return Step{Inputs: 1, States: kind.states, KeepsText: keepsText[K, A](), New: func() Operator {
 		w := newWindower[K, A, U](kind)
 		c, add := newContents(&w.windowBase)
 		w.contents = c

@@ -127,7 +127,7 @@ func newCoWindowStep[K comparable, A, B, U any](
 	if err != nil {
 		return Step{}, err
 	}
-	return Step{Inputs: 2, States: kind.states, New: func() Operator {
+	return Step{Inputs: 2, States: kind.states, KeepsText: keepsText[K, Sides[A, B]](), New: func() Operator {
 		w, m := newWindower[K, Sides[A, B], U](kind), watermerge.New(2)
 		c, s := newContents(&w.windowBase)
 		w.contents = c
@@ -150,7 +150,7 @@ func newCoSessionStep[K comparable, A, B, U any](
 	}
 	fixed, _ := windows.Assigner.Gap()
 	gap := int64(fixed)
-	return Step{Inputs: 2, States: kind.states, New: func() Operator {
+	return Step{Inputs: 2, States: kind.states, KeepsText: keepsText[K, Sides[A, B]](), New: func() Operator {
 		w, m := newSessionizer[K, Sides[A, B], U](kind), watermerge.New(2)
 		c, s := newContents(&w.windowBase)
 		w.contents = c

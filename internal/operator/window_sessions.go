@@ -63,7 +63,7 @@ func newSessionStep[K comparable, T, A, U any](
 	if windows.Gap != nil && !ok {
 		return Step{}, fmt.Errorf("session windows with a gap that is %T, of records %v", windows.Gap, reflect.TypeFor[T]())
 	}
-	return Step{Inputs: 1, States: kind.states, New: func() Operator {
+	return Step{Inputs: 1, States: kind.states, KeepsText: keepsText[K, A](), New: func() Operator {
 		s := newSessionizer[K, A, U](kind)
 		c, add := newContents(&s.windowBase)
 		s.contents = c

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/exchange"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/operator"
@@ -30,6 +31,8 @@ type chain struct {
 	outputs []exchange.Output
 	// partitions are what outputs write into.
 	partitions []*exchange.Partition
+	// loan is what strings of the batch at hand lie in; nil in tasks to which nothing is lent.
+	loan *element.Loan
 }
 
 // step is one operator of the chain.
@@ -58,6 +61,9 @@ type input struct {
 // wire makes operators and connects them, to each other and to the exchange.
 func (t *subtask) wire() error {
 	v := t.config.Vertex
+	if v.Borrows() {
+		t.loan = new(element.Loan)
+	}
 	for _, n := range v.Nodes {
 		s := &step{node: n, op: n.New(), metrics: operator.NewMetrics()}
 		if s.sink, _ = s.op.(operator.SinkOperator); s.sink != nil {
@@ -108,7 +114,7 @@ func (t *subtask) wireOutput(e *graph.JobEdge) error {
 	}
 	out, port := e.Stream.NewOutput(graph.OutputConfig{
 		Senders: p.Senders(), Subtask: t.config.Subtask, KeyGroups: e.To.MaxParallelism, RowsMax: t.config.RowsMax,
-		Partitioning: e.Stream.Partitioning, Before: t.before(e),
+		Partitioning: e.Stream.Partitioning, Before: t.before(e), Loan: t.loan,
 	})
 	t.outputs, t.partitions = append(t.outputs, out), append(t.partitions, p)
 	return t.link(e.Stream, port)
@@ -146,7 +152,7 @@ func serdeOf(e *graph.JobEdge) exchange.Serde {
 	if e.Stream.Serde == nil {
 		return nil
 	}
-	return e.Stream.Serde()
+	return e.Stream.Serde(e.Strings)
 }
 
 // wireInputs makes the gate and connects its channels.

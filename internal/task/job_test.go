@@ -36,12 +36,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type row struct{ Key, N int64 }
 
-func rowSerde() exchange.Serde {
+func rowSerde(strings codec.Strings) exchange.Serde {
 	c, err := codec.For[row]()
 	if err != nil {
 		panic(err) // integers are native kinds
 	}
-	return exchange.SerdeOf(c, codec.Owned)
+	return exchange.SerdeOf(c, strings)
 }
 
 const keyCount = 7

@@ -72,10 +72,16 @@ func (t *subtask) handle(e exchange.Event, now time.Time) error {
 	}
 	if e.Batch != nil {
 		t.batches.Add(1)
+		if t.loan != nil {
+			t.loan.Begin(e.Batch.TakeFrame())
+		}
 		err := t.inputs[e.Input].port.Deliver(e.Batch)
 		t.gate.Release(e)
 		if err != nil {
-			return err
+			return err // which may speak of what is lent: so that isn't given back
+		}
+		if t.loan != nil {
+			t.loan.End()
 		}
 	}
 	in := t.inputs[e.Input]

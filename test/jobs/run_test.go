@@ -25,8 +25,10 @@ type setting struct {
 	unchained             bool
 	rowsMax               int
 	network               string
-	checkpoints           stream.Checkpoints
-	restart               *stream.Restart
+	// reuse lends strings of records that come through a socket.
+	reuse       bool
+	checkpoints stream.Checkpoints
+	restart     *stream.Restart
 	// fs is the disk of checkpoints, nil for the machine's; dir is where they go, empty for memory.
 	fs  storage.FS
 	dir string
@@ -42,8 +44,8 @@ type setting struct {
 }
 
 func (s setting) String() string {
-	return fmt.Sprintf("parallelism %d, %d TaskManagers, unchained %v, RowsMax %d, network %s, checkpoints every %v, at least once %v",
-		s.parallelism, s.managers, s.unchained, s.rowsMax, s.network, s.checkpoints.Interval, s.checkpoints.AtLeastOnce)
+	return fmt.Sprintf("parallelism %d, %d TaskManagers, unchained %v, RowsMax %d, network %s, object reuse %v, checkpoints every %v, at least once %v",
+		s.parallelism, s.managers, s.unchained, s.rowsMax, s.network, s.reuse, s.checkpoints.Interval, s.checkpoints.AtLeastOnce)
 }
 
 // anySetting draws one. Without failures at-least-once has no duplicates either.
@@ -54,6 +56,7 @@ func anySetting(rng *rand.Rand) setting {
 		unchained:   rng.IntN(2) == 0,
 		rowsMax:     pick(rng, 1, 7, 0),
 		network:     pick(rng, "local", "tcp", "unix"),
+		reuse:       rng.IntN(2) == 0,
 	}
 	s.checkpoints.Interval = pick(rng, 0, time.Millisecond, 20*time.Millisecond)
 	s.checkpoints.AtLeastOnce = rng.IntN(4) == 0
@@ -117,6 +120,7 @@ func (r *rig) graph(build func(*stream.Env) error, o embedded.RunOptions) *graph
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	sg.ObjectReuse = r.setting.reuse
 	groups, err := r.KeyGroups(r.t.Context(), "", o)
 	if err != nil {
 		r.t.Fatal(err)
