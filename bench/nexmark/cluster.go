@@ -94,13 +94,16 @@ func startSession(ctx context.Context, dir string, o *options) (*sessionCluster,
 }
 
 // measure runs the job of a query to its end. Its time is from the start of the job to its end, with the start of its
-// processes; CPU time is that of all processes of the cluster.
-func (s *sessionCluster) measure(ctx context.Context, q query, o *options) (spent, error) {
+// processes; CPU time is that of all processes of the cluster. Records go through sockets here anyway.
+func (s *sessionCluster) measure(ctx context.Context, q query, o *options, w way) (spent, error) {
 	before, err := s.spent()
 	if err != nil {
 		return spent{}, err
 	}
-	id, err := s.REST.Run(ctx, s.program, restclient.Submission{Job: q.name, Arguments: o.arguments(), Name: q.name})
+	id, err := s.REST.Run(ctx, s.program, restclient.Submission{
+		Job: q.name, Arguments: o.arguments(), Name: q.name,
+		Settings: map[string]string{objectReuse: strconv.FormatBool(w.objectReuse)},
+	})
 	if err != nil {
 		return spent{}, err
 	}

@@ -45,10 +45,10 @@ type options struct {
 	queries []query
 	config  Config
 	settings
-	hand, cluster bool
-	taskManagers  int
-	json          string
-	cpuProfile    string
+	hand, borrowed, cluster bool
+	taskManagers            int
+	json                    string
+	cpuProfile              string
 }
 
 func parseOptions(args []string) (options, error) {
@@ -62,9 +62,10 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.parallelism, "parallelism", 2, "subtasks of each step")
 	f.DurationVar(&o.checkpointInterval, "checkpoint-interval", 10*time.Second, "time between checkpoints, 0 for none")
 	f.BoolVar(&o.hand, "hand", false, "run the hand-written loops too")
+	f.BoolVar(&o.borrowed, "borrowed", false, "run the jobs also with records that go through sockets, with and without "+objectReuse)
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file to write a CPU profile to, of jobs and loops")
 	f.BoolVar(&o.cluster, "cluster", false, "run the jobs on a session cluster of real processes")
-	f.IntVar(&o.taskManagers, "taskmanagers", 2, "TaskManagers of that cluster")
+	f.IntVar(&o.taskManagers, "taskmanagers", 2, "TaskManagers of that cluster, and of the jobs of --borrowed")
 	f.StringVar(&o.json, "json", "", "file to write the figures to")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -116,24 +117,24 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	job := func(q query) (spent, error) { return measureJob(ctx, g, q, o.settings) }
+	job := func(q query, w way) (spent, error) { return measureJob(ctx, g, q, o.settings, w) }
 	if o.cluster {
 		s, err := startSession(ctx, o.checkpointDir, &o)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, s.Stop()) }()
-		job = func(q query) (spent, error) { return s.measure(ctx, q, &o) }
+		job = func(q query, w way) (spent, error) { return s.measure(ctx, q, &o, w) }
 	}
 	r := newReport(ctx, &o)
 	r.printHead(os.Stdout)
 	for _, q := range o.queries {
-		figures, err := measure(g, q, job, o.hand)
+		figures, err := measure(g, q, job, &o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
 		r.Queries = append(r.Queries, figures)
-		figures.print(os.Stdout)
+		r.printRow(os.Stdout, &figures)
 	}
 	if o.json != "" {
 		return r.write(o.json)
@@ -159,16 +160,29 @@ func profile(file string) (stop func() error, err error) {
 	}, nil
 }
 
-// measure runs a job, and then the loop beside it.
-func measure(g *Generator, q query, job func(query) (spent, error), withHand bool) (figures, error) {
-	took, err := job(q)
+// measure runs a job, and then what was asked for beside it.
+func measure(g *Generator, q query, job func(query, way) (spent, error), o *options) (figures, error) {
+	took, err := job(q, way{})
 	if err != nil {
 		return figures{}, err
 	}
 	f := figures{Query: q.name, Job: took, FlinkPerCore: q.flinkPerCore}
-	if withHand && q.hand != nil {
+	if o.hand && q.hand != nil {
 		hand := spend(func() int64 { return q.hand(g) })
 		f.Hand = &hand
+	}
+	if o.borrowed {
+		sockets := way{taskManagers: o.taskManagers, exchange: "unix"}
+		owned, err := job(q, sockets)
+		if err != nil {
+			return f, fmt.Errorf("with sockets: %w", err)
+		}
+		sockets.objectReuse = true
+		borrowed, err := job(q, sockets)
+		if err != nil {
+			return f, fmt.Errorf("with sockets and %s: %w", objectReuse, err)
+		}
+		f.Owned, f.Borrowed = &owned, &borrowed
 	}
 	f.compare(g.Events)
 	return f, nil

@@ -30,6 +30,28 @@ type settings struct {
 	checkpointDir string
 }
 
+// way is how TaskManagers of an embedded job reach each other, and whom strings of records belong to that went through a
+// socket. The zero way is one TaskManager.
+type way struct {
+	taskManagers int
+	exchange     string
+	objectReuse  bool
+}
+
+func (w way) options() weir.Options {
+	values := map[string]string{}
+	if w.exchange != "" {
+		values["taskmanager.exchange"] = w.exchange
+	}
+	if w.objectReuse {
+		values[objectReuse] = "true"
+	}
+	return weir.Options{TaskManagers: w.taskManagers, Settings: values}
+}
+
+// objectReuse is the setting that lends strings.
+const objectReuse = "pipeline.object-reuse"
+
 func (s settings) apply(env *stream.Env) {
 	env.Parallelism(s.parallelism)
 	env.Checkpoint(stream.Checkpoints{Interval: s.checkpointInterval, Dir: s.checkpointDir})

@@ -54,12 +54,12 @@ func allocated() uint64 {
 }
 
 // measureJob runs the job of a query to its end.
-func measureJob(ctx context.Context, g *Generator, q query, s settings) (spent, error) {
+func measureJob(ctx context.Context, g *Generator, q query, s settings, w way) (spent, error) {
 	var rows counter
 	var err error
 	figures := spend(func() int64 {
 		var h *weir.Handle
-		if h, err = weir.Run(ctx, q.name, q.job(g, s, &rows), weir.Options{}); err == nil {
+		if h, err = weir.Run(ctx, q.name, q.job(g, s, &rows), w.options()); err == nil {
 			err = h.Wait()
 		}
 		return rows.n.Load()
@@ -72,6 +72,10 @@ type figures struct {
 	Query string `json:"query"`
 	Job   spent  `json:"job"`
 	Hand  *spent `json:"hand,omitempty"`
+	// Owned and Borrowed are the job where records go through sockets, with strings that are copied and with such that are
+	// not.
+	Owned    *spent `json:"owned,omitempty"`
+	Borrowed *spent `json:"borrowed,omitempty"`
 	// PerSecond and PerCPUSecond are events; ObjectsPerEvent is of the job.
 	PerSecond       float64 `json:"events_per_second"`
 	PerCPUSecond    float64 `json:"events_per_cpu_second"`
@@ -81,6 +85,12 @@ type figures struct {
 	// of the loop it takes. Zero where there is nothing to compare with.
 	TimesFlink float64 `json:"times_flink,omitempty"`
 	TimesHand  float64 `json:"times_hand,omitempty"`
+	// CoresTimesHand is how many times as many events a second the job has on all its cores as the loop on its one; both by
+	// the clock.
+	CoresTimesHand float64 `json:"cores_times_hand,omitempty"`
+	// OwnedPerCPUSecond and BorrowedPerCPUSecond are events.
+	OwnedPerCPUSecond    float64 `json:"owned_events_per_cpu_second,omitempty"`
+	BorrowedPerCPUSecond float64 `json:"borrowed_events_per_cpu_second,omitempty"`
 }
 
 func (f *figures) compare(events int64) {
@@ -92,20 +102,58 @@ func (f *figures) compare(events int64) {
 	}
 	if f.Hand != nil {
 		f.TimesHand = f.Job.CPUSeconds / f.Hand.CPUSeconds
+		f.CoresTimesHand = f.Hand.Seconds / f.Job.Seconds
+	}
+	if f.Owned != nil {
+		f.OwnedPerCPUSecond = n / f.Owned.CPUSeconds
+	}
+	if f.Borrowed != nil {
+		f.BorrowedPerCPUSecond = n / f.Borrowed.CPUSeconds
 	}
 }
 
-func (f *figures) print(w io.Writer) {
-	loop := "-"
-	if f.Hand != nil {
-		loop = fmt.Sprintf("%.2f", f.TimesHand)
+// column is one of the table.
+type column struct {
+	name  string
+	width int
+	// form is that of its figures; a zero one that is not always there shows as a dash.
+	form   string
+	value  func(f *figures) float64
+	always bool
+}
+
+// columns are those that the options ask for.
+func (r *report) columns() []column {
+	all := []column{
+		{"events/s", 13, "%.0f", func(f *figures) float64 { return f.PerSecond }, true},
+		{"events/CPU-s", 13, "%.0f", func(f *figures) float64 { return f.PerCPUSecond }, true},
+		{"rows out", 12, "%.0f", func(f *figures) float64 { return float64(f.Job.Rows) }, true},
+		{"objects/event", 13, "%.5f", func(f *figures) float64 { return f.ObjectsPerEvent }, true},
+		{"x Flink", 8, "%.1f", func(f *figures) float64 { return f.TimesFlink }, false},
 	}
-	flink := "-"
-	if f.FlinkPerCore > 0 {
-		flink = fmt.Sprintf("%.1f", f.TimesFlink)
+	if r.hand {
+		all = append(all,
+			column{"x loop", 7, "%.2f", func(f *figures) float64 { return f.TimesHand }, false},
+			column{"cores/loop", 10, "%.2f", func(f *figures) float64 { return f.CoresTimesHand }, false})
 	}
-	fmt.Fprintf(w, "%-5s %13.0f %15.0f %12d %13.5f %9s %8s\n",
-		f.Query, f.PerSecond, f.PerCPUSecond, f.Job.Rows, f.ObjectsPerEvent, flink, loop)
+	if r.borrowed {
+		all = append(all,
+			column{"owned/CPU-s", 13, "%.0f", func(f *figures) float64 { return f.OwnedPerCPUSecond }, false},
+			column{"borrowed/CPU-s", 14, "%.0f", func(f *figures) float64 { return f.BorrowedPerCPUSecond }, false})
+	}
+	return all
+}
+
+func (r *report) printRow(w io.Writer, f *figures) {
+	fmt.Fprintf(w, "%-5s", f.Query)
+	for _, c := range r.columns() {
+		text := "-"
+		if v := c.value(f); v != 0 || c.always {
+			text = fmt.Sprintf(c.form, v)
+		}
+		fmt.Fprintf(w, " %*s", c.width, text)
+	}
+	fmt.Fprintln(w)
 }
 
 // report is a run with where it was.
@@ -124,6 +172,8 @@ type report struct {
 	// TaskManagers are those of the cluster; zero where the jobs were embedded.
 	TaskManagers int       `json:"taskmanagers,omitempty"`
 	Queries      []figures `json:"queries"`
+	// hand and borrowed are what was asked for.
+	hand, borrowed bool
 }
 
 func newReport(ctx context.Context, o *options) *report {
@@ -131,6 +181,7 @@ func newReport(ctx context.Context, o *options) *report {
 		Machine: processes.Machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
 		Events: o.config.Events, EventsPerSecond: o.config.EventsPerSecond, OutOfOrder: o.config.OutOfOrder, Seed: o.config.Seed,
 		Parallelism: o.parallelism, CheckpointInterval: o.checkpointInterval.String(),
+		hand: o.hand, borrowed: o.borrowed,
 	}
 	if o.cluster {
 		r.TaskManagers = o.taskManagers
@@ -141,8 +192,11 @@ func newReport(ctx context.Context, o *options) *report {
 func (r *report) printHead(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d cores, %s, commit %s\n%d events, parallelism %d, checkpoints every %s\n\n",
 		r.Machine, r.Cores, r.Go, r.Commit, r.Events, r.Parallelism, r.CheckpointInterval)
-	fmt.Fprintf(w, "%-5s %13s %15s %12s %13s %9s %8s\n",
-		"query", "events/s", "events/CPU-s", "rows out", "objects/event", "x Flink", "x loop")
+	fmt.Fprintf(w, "%-5s", "query")
+	for _, c := range r.columns() {
+		fmt.Fprintf(w, " %*s", c.width, c.name)
+	}
+	fmt.Fprintln(w)
 }
 
 func (r *report) write(file string) error {
