@@ -49,6 +49,9 @@ func (c compiler) native(t reflect.Type, path string, parents []reflect.Type) (*
 	if len(parents) == depthMax-1 {
 		return nil, refuse(path, t, fmt.Sprintf("is nested deeper than %d types", depthMax), "flatten it")
 	}
+	if isBoxed(t) {
+		return c.native(t.Elem(), path, parents)
+	}
 	parents = append(parents, t)
 	switch t.Kind() {
 	case reflect.Array:

@@ -102,6 +102,8 @@ func (d *decoder) column(o *op, segs []seg, stride uintptr, n int) error {
 		return d.maps(o, segs, stride, n)
 	case opPointer:
 		return d.pointers(o, segs, stride, n)
+	case opBoxed:
+		return d.boxed(o, segs, stride, n)
 	case opBinary:
 		return d.binaries(o, segs, stride)
 	case opSkip:

@@ -72,6 +72,8 @@ func (e *encoder) column(o *op, segs []seg, stride uintptr, n int) {
 		e.maps(o, segs, stride, n)
 	case opPointer:
 		e.pointers(o, segs, stride, n)
+	case opBoxed:
+		e.boxed(o, segs, stride, n)
 	case opBinary:
 		e.binaries(o, segs, stride, n)
 	case opSkip:

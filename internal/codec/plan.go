@@ -2,7 +2,10 @@
 
 package codec
 
-import "reflect"
+import (
+	"reflect"
+	"unsafe"
+)
 
 // plan is the columns of a type, flattened: one op a column, or tree of columns, at a fixed offset of the element.
 type plan struct {
@@ -25,10 +28,11 @@ type op struct {
 	typ  reflect.Type // of the field; nil for opSkip
 	// extend tells that the written integers are signed, whatever the field is.
 	extend bool
-	count  int   // elements of an opArray
-	key    *plan // of an opMap
-	elem   *plan // of opArray, opSlice, opMap, opPointer
-	skip   *node // of opSkip
+	count  int            // elements of an opArray
+	key    *plan          // of an opMap
+	elem   *plan          // of opArray, opSlice, opMap, opPointer, opBoxed
+	skip   *node          // of opSkip
+	absent unsafe.Pointer // of opBoxed: the zero value that stands for nil
 }
 
 type opKind uint8
@@ -52,6 +56,7 @@ const (
 	opSlice
 	opMap
 	opPointer
+	opBoxed
 	opBinary
 	// opSkip passes over a written column that no field takes.
 	opSkip
@@ -66,6 +71,10 @@ func (c compiler) plan(t reflect.Type, written *node) *plan {
 
 // add appends the ops of a value of type t at off to p.
 func (c compiler) add(p *plan, t reflect.Type, written *node, off uintptr, name string) {
+	if isBoxed(t) {
+		c.addBoxed(p, t, written, off, name)
+		return
+	}
 	o := op{off: off, name: name, typ: t}
 	switch written.kind {
 	case Struct:

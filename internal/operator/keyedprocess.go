@@ -104,7 +104,7 @@ type keyedProcessor[K comparable, S, U, C any] struct {
 	emit    *element.Out[U]
 	scratch []uint64
 
-	table  *heap.Table[K, S]
+	rows   keyedRows[K, S]
 	timers *heap.Timers[K]
 	seen   *heap.Watermarks
 	// current is the watermark of the subtask, furthest the latest that a key group saw before the restore. While
@@ -136,7 +136,7 @@ func (p *keyedProcessor[K, S, U, C]) Open(ctx context.Context, rt *Runtime) (err
 	}
 	p.emit = p.emitter()
 	p.current, p.furthest = element.MinWatermark, element.MinWatermark
-	if p.table, err = heap.NewTable[K, S](tableConfig(stateName, rt)); err != nil {
+	if p.rows, err = newKeyedRows[K, S](rt); err != nil {
 		return err
 	}
 	if p.timers, err = heap.NewTimers[K](tableConfig(heap.TimersName, rt)); err != nil {
@@ -156,8 +156,15 @@ func (p *keyedProcessor[K, S, U, C]) Open(ctx context.Context, rt *Runtime) (err
 	return p.life.open(ctx, rt)
 }
 
+// setNow tells processing time, once a batch, to rows that expire.
+func (p *keyedProcessor[K, S, U, C]) setNow() {
+	if p.rows.timed {
+		p.rows.table.SetNow(p.rt.Now().UnixNano())
+	}
+}
+
 func (p *keyedProcessor[K, S, U, C]) restore(from statebackend.Reader) error {
-	p.table.SetNow(p.rt.Now().UnixNano())
+	p.setNow()
 	for _, s := range p.States() {
 		if err := s.Restore(from); err != nil {
 			return err
@@ -172,15 +179,13 @@ func (p *keyedProcessor[K, S, U, C]) restore(from statebackend.Reader) error {
 
 // States lists rows, timers and watermarks.
 func (p *keyedProcessor[K, S, U, C]) States() []statebackend.State {
-	return []statebackend.State{p.table, p.timers, p.seen}
+	return []statebackend.State{p.rows.state(), p.timers, p.seen}
 }
 
 // Close closes the user's value and gives the memory back.
 func (p *keyedProcessor[K, S, U, C]) Close() error {
 	err := p.life.close(p.rt)
-	if p.table != nil {
-		err = errors.Join(err, p.table.Close())
-	}
+	err = errors.Join(err, p.rows.close())
 	if p.timers != nil {
 		err = errors.Join(err, p.timers.Close())
 	}
@@ -231,9 +236,7 @@ func (p *keyedProcessor[K, S, U, C]) fire(d heap.Domain, until int64) error {
 	if p.onTimer == nil {
 		return nil
 	}
-	if p.table.HasTTL() {
-		p.table.SetNow(p.rt.Now().UnixNano())
-	}
+	p.setNow()
 	for {
 		t, ok := p.timers.Pop(d, until)
 		if !ok {
@@ -247,21 +250,21 @@ func (p *keyedProcessor[K, S, U, C]) fire(d heap.Domain, until int64) error {
 
 func (p *keyedProcessor[K, S, U, C]) fireOne(d heap.Domain, t heap.Timer[K]) error {
 	p.key.key = t.Key
-	row, isNew := p.table.Row(t.Hash, &p.key.key)
+	row, isNew := p.rows.row(t.Hash, &p.key.key)
 	at := t.Time
 	if d == heap.ProcessingTime {
 		at = element.NoTime
 	}
 	p.enter(t.Hash, at, isNew)
-	p.table.Enter(row)
+	p.rows.enter(row)
 	timer := Timer{At: time.Unix(0, t.Time).UTC(), Processing: d == heap.ProcessingTime}
 	if err := p.onTimer(row, p.c, timer, p.emit); err != nil {
 		return p.rt.failed(err)
 	}
-	p.table.Leave(row)
+	p.rows.leave(row)
 	// A timer may outlive its row. Lending it a zero one must not bring the row back, unless the call wrote to it.
-	if p.key.deleted || isNew && p.table.Vacant(row) {
-		p.table.Delete(t.Hash, &p.key.key)
+	if p.key.deleted || isNew && p.rows.vacant(row) {
+		p.rows.delete(t.Hash, &p.key.key)
 	}
 	return nil
 }
@@ -299,9 +302,7 @@ func (in *keyedInput[K, S, T, U, C]) Process(b *element.Batch[T]) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.table.HasTTL() {
-		p.table.SetNow(p.rt.Now().UnixNano())
-	}
+	p.setNow()
 	if err := in.each(b.Rows(), b.Times(), hashes); err != nil {
 		return err
 	}
@@ -310,18 +311,24 @@ func (in *keyedInput[K, S, T, U, C]) Process(b *element.Batch[T]) (err error) {
 
 func (in *keyedInput[K, S, T, U, C]) each(rows []T, times []int64, hashes []uint64) error {
 	p, key, f := in.p, in.key, in.f
-	table, ctx, emit, timed := p.table, p.c, p.emit, p.table.HasTTL()
+	table, boxed, ctx, emit, timed := p.rows.table, p.rows.boxed, p.c, p.emit, p.rows.timed
 	at := int64(element.NoTime)
 	hashes = hashes[:len(rows)]
 	for i := range rows {
 		if i%heap.PrefetchGroup == 0 {
-			table.Prefetch(hashes[i:])
+			p.rows.prefetch(hashes[i:])
 		}
 		if times != nil {
 			at = times[i]
 		}
 		p.key.key = key(&rows[i])
-		row, isNew := table.Row(hashes[i], &p.key.key)
+		var row *S
+		var isNew bool
+		if boxed == nil {
+			row, isNew = table.Row(hashes[i], &p.key.key)
+		} else {
+			row, isNew = boxed.Row(hashes[i], &p.key.key)
+		}
 		p.enter(hashes[i], at, isNew)
 		if timed {
 			table.Enter(row)
@@ -333,7 +340,7 @@ func (in *keyedInput[K, S, T, U, C]) each(rows []T, times []int64, hashes []uint
 			table.Leave(row)
 		}
 		if p.key.deleted {
-			table.Delete(hashes[i], &p.key.key)
+			p.rows.delete(hashes[i], &p.key.key)
 		}
 	}
 	return nil

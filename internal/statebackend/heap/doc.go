@@ -21,6 +21,8 @@
 //	          Begin(7)   Begin(8)   Begin(9)
 //	          completed  aborted    running: epochs 2 and 3, since what 8 would have held is dirty still
 //
+// Boxed is a table of pointers to rows that lie beside it: large ones that the collector has to see.
+//
 // Timers are a table of their own whose rows have no state, with heaps derived from it; Watermarks keeps what each key
 // group has seen of event time. Columns are the state of windows: a column of accumulators for each slice of time, with
 // snapshots by the page; Sessions are a table of those that are open. docs/design/windows.md tells of both.
