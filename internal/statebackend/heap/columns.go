@@ -45,8 +45,9 @@ type Columns[K comparable, A any] struct {
 	due []int
 	// count is the number of cells, peak the most since the last removal, before that of the time before.
 	count, peak, before int
-	// tended is the group that Tend shrinks next.
+	// tended is the group that Tend shrinks next; live is scratch.
 	tended int
+	live   []uint64
 
 	spare  cells[A]
 	merger merger[A]
@@ -288,12 +289,13 @@ func (c *Columns[K, A]) Tend() {
 	}
 }
 
-// compact gives the ids of a key group new numbers if less than half of them are in use.
+// compact gives back ids of a key group of which less than half are in use. Keys that come and go leave whole pages, in
+// which no column has cells. Where that doesn't do, the ids in use get new numbers.
 func (c *Columns[K, A]) compact(group int) {
 	sg := &c.dict.segs[group]
-	old := sg.pages
-	live, n := make([]uint64, len(old)), 0
-	for i, no := range old {
+	live, n := c.live[:0], 0
+	for i, no := range sg.pages {
+		live = append(live, 0)
 		for _, s := range c.slices {
 			if p := s.find(no); p != nil {
 				live[i] |= p.present
@@ -301,10 +303,23 @@ func (c *Columns[K, A]) compact(group int) {
 		}
 		n += bits.OnesCount64(live[i])
 	}
+	c.live = live
 	sg.check = 2 * n
 	if 2*n > sg.count {
 		return
 	}
+	c.dict.dropPages(group, live)
+	if sg.count <= 2*n {
+		sg.check = 2 * sg.count
+		return
+	}
+	c.renumber(group, live)
+}
+
+// renumber gives the ids of a key group that are in use new numbers; live has them by page.
+func (c *Columns[K, A]) renumber(group int, live []uint64) {
+	old := slices.Clone(c.dict.segs[group].pages)
+	live = slices.DeleteFunc(live, func(w uint64) bool { return w == 0 })
 	c.stacks.drop(&c.spare)
 	var from, to []uint32
 	c.dict.renumber(group, live, func(f, t uint32) { from, to = append(from, f), append(to, t) })

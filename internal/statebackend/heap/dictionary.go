@@ -193,7 +193,11 @@ func (d *dictionary[K]) grow(sg *idIndex) { d.reindex(sg, max(idSlotsMin, 2*len(
 
 // reindex makes the index of a group anew.
 func (d *dictionary[K]) reindex(sg *idIndex, size int) {
-	sg.slots = make([]uint64, size)
+	if size == len(sg.slots) {
+		clear(sg.slots)
+	} else {
+		sg.slots = make([]uint64, size)
+	}
 	sg.shift = uint8(64 - bits.TrailingZeros(uint(size)))
 	for _, no := range sg.pages {
 		p := d.pages[no]
@@ -201,6 +205,32 @@ func (d *dictionary[K]) reindex(sg *idIndex, size int) {
 			d.place(sg, p.hashes[i], no*pageCells+uint32(i))
 		}
 	}
+}
+
+// dropPages gives back the pages of a group for which live, by place of the page in the group, is zero.
+func (d *dictionary[K]) dropPages(group int, live []uint64) {
+	sg := &d.segs[group]
+	kept := sg.pages[:0]
+	for i, no := range sg.pages {
+		if live[i] != 0 {
+			kept = append(kept, no)
+			continue
+		}
+		n := d.pages[no].count
+		sg.count -= n
+		d.count -= n
+		d.pages[no] = nil
+		d.free = append(d.free, no)
+	}
+	if len(kept) == len(sg.pages) {
+		return
+	}
+	sg.pages = kept
+	size := len(sg.slots)
+	for size > idSlotsMin && size*2 > sg.count*3*4 { // room for as many again
+		size /= 2
+	}
+	d.reindex(sg, size)
 }
 
 // key returns the key of an id and its hash.
