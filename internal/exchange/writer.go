@@ -9,6 +9,7 @@ import (
 	"github.com/weir-stream/weir/element"
 	"github.com/weir-stream/weir/internal/codec"
 	"github.com/weir-stream/weir/internal/invariants"
+	"github.com/weir-stream/weir/internal/keys"
 )
 
 // WriterConfig is what a Writer is made of.
@@ -291,10 +292,15 @@ func (w *Writer[T]) shipAll(b *element.Batch[T], c element.Control) error {
 
 // send passes on a batch, which may be nil, and measures how long it waits for credit.
 func (w *Writer[T]) send(to int, b *element.Batch[T], c element.Control) error {
-	s := w.senders[to]
 	if b == nil {
-		return s.Send(nil, c)
+		return w.senders[to].Send(nil, c)
 	}
+	return w.pay(to, b, c)
+}
+
+// pay sends a batch, which costs credit.
+func (w *Writer[T]) pay(to int, b element.Any, c element.Control) error {
+	s := w.senders[to]
 	if s.Ready() {
 		return s.Send(b, c)
 	}
@@ -304,6 +310,24 @@ func (w *Writer[T]) send(to int, b *element.Batch[T], c element.Control) error {
 	w.since.Store(0)
 	w.blocked.Add(int64(time.Since(start)))
 	return err
+}
+
+// SendOther sends a batch of another record type on a channel of a Hash edge, ahead of what is gathered: its serde is that
+// of Either.
+func (w *Writer[T]) SendOther(to int, b element.Any) error {
+	if err := w.before(to); err != nil {
+		return err
+	}
+	return w.pay(to, b, element.Control{})
+}
+
+// Width is the number of channels.
+func (w *Writer[T]) Width() int { return len(w.senders) }
+
+// Channel is the one of records whose key has a hash.
+func (w *Writer[T]) Channel(h uint64) int {
+	group, _ := keys.Group(h, w.groups)
+	return int(w.owners[group])
 }
 
 // control sends what is gathered and the control behind it on every channel.
