@@ -59,21 +59,23 @@ func (w Windowed[K, T]) LateOutput(tag Tag[T]) Windowed[K, T] {
 
 // Reduce folds the records of a window into one, which begins as the first; f must be associative.
 func (w Windowed[K, T]) Reduce[F ~func(acc, in *T)](uid UID, f F) Stream[T] {
-	return w.apply[T](uid, f == nil, func() (operator.Step, error) { return operator.WindowReduce(w.windows, w.k.key, f) })
+	return w.combined[T, operator.Reduced[T]](uid, f == nil, func() (operator.Step, error) {
+		return operator.WindowReduce(w.windows, w.k.key, f)
+	})
 }
 
 // ReduceProcess hands the result of Reduce on to f, which knows key and window.
 func (w Windowed[K, T]) ReduceProcess[U any](
 	uid UID, r func(acc, in *T), f func(ctx *WindowCtx[K], in *T, out *Out[U]) error,
 ) Stream[U] {
-	return w.apply[U](uid, r == nil || f == nil, func() (operator.Step, error) {
+	return w.combined[U, operator.Reduced[T]](uid, r == nil || f == nil, func() (operator.Step, error) {
 		return operator.WindowReduceProcess(w.windows, w.k.key, r, windowCtx[K], f)
 	})
 }
 
 // Aggregate emits one result for each firing.
 func (w Windowed[K, T]) Aggregate[A, R any, F aggregate.Function[T, A, R]](uid UID, f F) Stream[R] {
-	return w.apply[R](uid, false, func() (operator.Step, error) {
+	return w.combined[R, A](uid, false, func() (operator.Step, error) {
 		return operator.WindowAggregate[K, T, A, R](w.windows, w.k.key, f)
 	})
 }
@@ -82,7 +84,7 @@ func (w Windowed[K, T]) Aggregate[A, R any, F aggregate.Function[T, A, R]](uid U
 func (w Windowed[K, T]) AggregateProcess[A, R, U any, F aggregate.Function[T, A, R]](
 	uid UID, a F, f func(ctx *WindowCtx[K], in *R, out *Out[U]) error,
 ) Stream[U] {
-	return w.apply[U](uid, f == nil, func() (operator.Step, error) {
+	return w.combined[U, A](uid, f == nil, func() (operator.Step, error) {
 		return operator.WindowAggregateProcess[K, T, A, R](w.windows, w.k.key, a, windowCtx[K], f)
 	})
 }
@@ -134,6 +136,18 @@ func (w Windowed[K, T]) reduce[F ~func(acc, in *T)](uid UID, missing bool, f F) 
 		f = nil
 	}
 	return w.Reduce(uid, f)
+}
+
+// combined is apply for a step with accumulators of A, to which producers may add records before they send them.
+func (w Windowed[K, T]) combined[U, A any](uid UID, missing bool, newStep func() (operator.Step, error)) Stream[U] {
+	var by any
+	s := w.apply[U](uid, missing, func() (operator.Step, error) {
+		step, err := newStep()
+		by = step.Combine
+		return step, err
+	})
+	combine[K, T, A](s.place, by)
+	return s
 }
 
 func (w Windowed[K, T]) apply[U any](uid UID, missing bool, newStep func() (operator.Step, error)) Stream[U] {

@@ -14,31 +14,23 @@ import (
 // highestPeriod is the window in which q7 looks for the highest bid.
 const highestPeriod = 10 * time.Second
 
-// pricesApart is in how many parts the bids are compared before the best of all parts are.
-const pricesApart = 64
-
 // q7 finds the highest bids of each ten seconds; several where they are equal. Its output is appended to.
 //
 //	SELECT auction, price, bidder, dateTime, extra FROM bid
 //	JOIN (SELECT MAX(price) AS maxprice, window_end FROM TUMBLE(bid, 10 s)) ON price = maxprice AND in that window
 //
-// Subtasks find the highest bids of their parts, and one compares these. The SQL also takes a bid of the highest price at
-// the very end of a window, which is in the next one; that is left out.
+// All bids are compared by one subtask, which the producers combine them for. The SQL also takes a bid of the highest price
+// at the very end of a window, which is in the next one; that is left out.
 func q7(events stream.Stream[Event]) stream.Stream[Offer] {
-	tops := aggregate.Of((*highest).add, (*highest).merge, (*highest).result)
 	return q0(events).
-		KeyBy(func(o *Offer) int64 { return o.Price % pricesApart }).
-		Window(window.Tumbling(highestPeriod)).
-		AggregateProcess("highest of a part", tops, emitHighest[int64]).
 		WindowAll(window.Tumbling(highestPeriod)).
-		AggregateProcess("highest", tops, emitHighest[stream.None])
-}
-
-func emitHighest[K comparable](_ *stream.WindowCtx[K], h *highest, out *stream.Out[Offer]) error {
-	for _, o := range h.Offers {
-		out.Emit(o)
-	}
-	return nil
+		AggregateProcess("highest", aggregate.Of((*highest).add, (*highest).merge, (*highest).result),
+			func(_ *stream.WindowCtx[stream.None], h *highest, out *stream.Out[Offer]) error {
+				for i := range h.Offers {
+					*out.Next() = h.Offers[i]
+				}
+				return nil
+			})
 }
 
 // highest is the offers of the highest price.

@@ -104,9 +104,7 @@ func (w *Writer[T]) Process(b *element.Batch[T]) error {
 		return nil
 	}
 	invariants.Check(!b.Borrowed(), "a batch with a frame of its own is sent: the task has not taken it")
-	if lent := w.config.Loan.Memory(); lent != nil {
-		w.owner.Own(b.Rows(), lent)
-	}
+	w.Own(b.Rows())
 	if timed := b.Times() != nil; timed != w.timed {
 		if err := w.Flush(); err != nil {
 			return err
@@ -120,6 +118,13 @@ func (w *Writer[T]) Process(b *element.Batch[T]) error {
 		return w.pass(b)
 	default:
 		return w.gather(b)
+	}
+}
+
+// Own copies what rows hold of memory that is lent.
+func (w *Writer[T]) Own(rows []T) {
+	if lent := w.config.Loan.Memory(); lent != nil {
+		w.owner.Own(rows, lent)
 	}
 }
 

@@ -45,12 +45,18 @@ func PortOf[T any](in Input[T]) Port { return port[T]{in} }
 type port[T any] struct{ Input[T] }
 
 func (p port[T]) Deliver(b element.Any) error {
-	t, err := element.Assert[T](b)
-	if err != nil {
-		return err
+	if t, ok := b.(*element.Batch[T]); ok {
+		return p.Process(t)
 	}
-	return p.Process(t)
+	if o, ok := p.Input.(otherwise); ok && o.combinedPort() != nil {
+		return o.combinedPort().Deliver(b)
+	}
+	_, err := element.Assert[T](b)
+	return err
 }
+
+// otherwise is an input that takes batches of a second type: records that were combined on their way.
+type otherwise interface{ combinedPort() Port }
 
 // InputOf is the inverse of PortOf: it fails where the record types of two wired steps differ.
 func InputOf[T any](p Port) (Input[T], error) {

@@ -20,6 +20,8 @@ type Step struct {
 	States []statebackend.Spec
 	// KeepsText says that state can hold strings or byte slices of records. The task of such a step is lent none.
 	KeepsText bool
+	// Combine is a *Combine of the types of the step where it takes records that were combined, else nil.
+	Combine any
 }
 
 // keepsText is KeepsText of a step whose state is rows of S by keys of K.

@@ -108,7 +108,14 @@ func newWindowStep[K comparable, T, A, U any](
 		w := newWindower[K, A, U](kind)
 		c, add := newContents(&w.windowBase)
 		w.contents = c
-		w.ports = []Port{PortOf[T](&windowInput[K, T, A, U]{control: w, w: w, key: key, add: add, late: windows.Late})}
+		in := &windowInput[K, T, A, U]{control: w, w: w, key: key, add: add, late: windows.Late}
+		if !how.appendOnly {
+			in.combined = PortOf[Combined[K, A]](&windowInput[K, Combined[K, A], A, U]{
+				control: w, w: w, key: (*Combined[K, A]).key, records: (*Combined[K, A]).records,
+				add: func(acc *A, in *Combined[K, A]) { how.merge(acc, &in.Acc) },
+			})
+		}
+		w.ports = []Port{PortOf[T](in)}
 		return w
 	}}, nil
 }
@@ -150,9 +157,26 @@ func (w *windowBase[K, U]) enter(key *K, h uint64, start, end int64) (first bool
 	return end-1 > seen
 }
 
-// drop gets rid of a late record.
-func (w *windowBase[K, U]) drop[T any](in *T, t int64, tag string) {
-	if tag == "" {
+// take counts the records of a batch, which are as many as its rows, or as records tells.
+func (w *windowBase[K, U]) take[T any](rows []T, records func(*T) int64) {
+	if records == nil {
+		w.received(len(rows))
+		return
+	}
+	n := int64(0)
+	for i := range rows {
+		n += records(&rows[i])
+	}
+	w.received(int(n))
+}
+
+// drop gets rid of a late record, or of as many as records tells.
+func (w *windowBase[K, U]) drop[T any](in *T, t int64, tag string, records func(*T) int64) {
+	switch {
+	case records != nil:
+		w.rt.Metrics.LateDropped.Add(records(in))
+		return
+	case tag == "":
 		w.rt.Metrics.LateDropped.Add(1)
 		return
 	}

@@ -12,13 +12,25 @@ import (
 func WindowAggregate[K comparable, T, A, R any](
 	windows Windows, key func(*T) K, f aggregate.Function[T, A, R],
 ) (Step, error) {
-	return newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
-		func(w *windowBase[K, R]) (contents[A], func(*A, *T)) {
+	return newAggregateStep(windows, key, f,
+		func(w *windowBase[K, R]) contents[A] {
 			return contents[A]{fire: func(accs []*A) error {
 				w.emit.Emit(f.Result(accs[0]))
 				return nil
-			}}, f.Add
+			}}
 		})
+}
+
+// newAggregateStep is newWindowStep for accumulators that can be merged, so that producers may combine records.
+func newAggregateStep[K comparable, T, A, R, U any](
+	windows Windows, key func(*T) K, f aggregate.Function[T, A, R], newContents func(*windowBase[K, U]) contents[A],
+) (Step, error) {
+	step, err := newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
+		func(w *windowBase[K, U]) (contents[A], func(*A, *T)) { return newContents(w), f.Add })
+	if err == nil {
+		step.Combine = combineOf(windows, key, f.Add)
+	}
+	return step, err
 }
 
 // WindowAggregateProcess hands the results of WindowAggregate on to a function that knows key and window. bind makes the
@@ -27,8 +39,8 @@ func WindowAggregateProcess[K comparable, T, A, R, U, C any](
 	windows Windows, key func(*T) K, f aggregate.Function[T, A, R],
 	bind func(*WindowContext[K]) *C, process func(ctx *C, in *R, out *element.Out[U]) error,
 ) (Step, error) {
-	return newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
-		func(w *windowBase[K, U]) (contents[A], func(*A, *T)) {
+	return newAggregateStep(windows, key, f,
+		func(w *windowBase[K, U]) contents[A] {
 			// result has a place of its own, so that a pointer to it costs no allocation.
 			c, result := bind(&w.window), new(R)
 			return contents[A]{fire: func(accs []*A) error {
@@ -37,7 +49,7 @@ func WindowAggregateProcess[K comparable, T, A, R, U, C any](
 					return w.rt.failed(err)
 				}
 				return nil
-			}}, f.Add
+			}}
 		})
 }
 

@@ -67,9 +67,16 @@ func newSessionStep[K comparable, T, A, U any](
 		s := newSessionizer[K, A, U](kind)
 		c, add := newContents(&s.windowBase)
 		s.contents = c
-		s.ports = []Port{PortOf[T](&sessionInput[K, T, A, U]{
+		in := &sessionInput[K, T, A, U]{
 			control: s, s: s, key: key, add: add, gap: int64(gap), gapOf: gapOf, late: windows.Late,
-		})}
+		}
+		if !how.appendOnly {
+			in.combined = PortOf[Combined[K, A]](&sessionInput[K, Combined[K, A], A, U]{
+				control: s, s: s, key: (*Combined[K, A]).key, gapOf: (*Combined[K, A]).gap, records: (*Combined[K, A]).records,
+				add: func(acc *A, in *Combined[K, A]) { how.merge(acc, &in.Acc) },
+			})
+		}
+		s.ports = []Port{PortOf[T](in)}
 		return s
 	}}, nil
 }
@@ -164,15 +171,20 @@ type sessionInput[K comparable, T, A, U any] struct {
 	gapOf func(*T) time.Duration
 	// late is the tag for late records, or empty.
 	late string
+	// records tells how many records a row stands for; nil is one. combined is for rows that stand for several, or nil.
+	records  func(*T) int64
+	combined Port
 	// current is the key of the record at hand; it has a place of its own, so that a pointer to it costs no allocation.
 	current K
 }
+
+func (in *sessionInput[K, T, A, U]) combinedPort() Port { return in.combined }
 
 // Process handles a batch.
 func (in *sessionInput[K, T, A, U]) Process(b *element.Batch[T]) (err error) {
 	s := in.s
 	defer guard(&s.rt.Info, &err)
-	s.received(b.Len())
+	s.take(b.Rows(), in.records)
 	hashes, err := hashed(b, in.key, s.hash, s.rt, &s.hashes)
 	if err != nil {
 		return err
@@ -207,7 +219,7 @@ func (in *sessionInput[K, T, A, U]) collect(rows []T, times []int64, hashes []ui
 		in.current = in.key(&rows[i])
 		w := sessions.Put(hashes[i], &in.current, t, t+gap, watermark)
 		if w == nil {
-			s.drop(&rows[i], t, in.late)
+			s.drop(&rows[i], t, in.late, in.records)
 			continue
 		}
 		in.add(&w.Acc, &rows[i])

@@ -200,17 +200,22 @@ type windowInput[K comparable, T, A, U any] struct {
 	key func(*T) K
 	add func(acc *A, in *T)
 	// late is the tag for late records, or empty.
-	late  string
-	keys  []K
-	ids   []uint32
-	cells [heap.PrefetchGroup]*A
+	late string
+	// records tells how many records a row stands for; nil is one. combined is for rows that stand for several, or nil.
+	records  func(*T) int64
+	combined Port
+	keys     []K
+	ids      []uint32
+	cells    [heap.PrefetchGroup]*A
 }
+
+func (in *windowInput[K, T, A, U]) combinedPort() Port { return in.combined }
 
 // Process handles a batch.
 func (in *windowInput[K, T, A, U]) Process(b *element.Batch[T]) (err error) {
 	w := in.w
 	defer guard(&w.rt.Info, &err)
-	w.received(b.Len())
+	w.take(b.Rows(), in.records)
 	hashes, err := hashed(b, in.key, w.hash, w.rt, &w.hashes)
 	if err != nil {
 		return err
@@ -301,7 +306,7 @@ func (in *windowInput[K, T, A, U]) addLate(r *T, t, start int64, covered bool, i
 	last := w.slicing.LastEnd(start)
 	if !covered || w.slicing.Gone(last, watermark) {
 		if w.slicing.Gone(t+1, watermark) {
-			w.drop(r, t, in.late)
+			w.drop(r, t, in.late, in.records)
 		}
 		return nil
 	}

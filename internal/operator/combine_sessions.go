@@ -1,0 +1,51 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import "math"
+
+// touch adds records to accumulators whose sessions they touch. Those that go on in both directions grow; what touches two
+// of them makes the receiver merge them.
+//
+// An accumulator from start on goes before the watermark start-1: no session that ends by an earlier one touches it.
+func (c *Combiner[K, T, A]) touch(rows []T, times []int64, hashes []uint64) error {
+	gap := c.gap
+	times = times[:len(rows)]
+	for i := range rows {
+		if c.gapOf != nil {
+			gap = int64(c.gapOf(&rows[i]))
+		}
+		t, h := times[i], hashes[i]
+		if t <= c.watermark+1 || gap <= 0 || t > math.MaxInt64-gap {
+			if err := c.alone(&rows[i], t, gap, h); err != nil {
+				return err
+			}
+			continue
+		}
+		k := c.key(&rows[i])
+		set := c.set(h)
+		p := &set[0]
+		if !touches(p, h, &k, t, gap) {
+			if p = &set[1]; !touches(p, h, &k, t, gap) {
+				var err error
+				if p, err = c.place(set); err != nil {
+					return err
+				}
+				p.at, p.hash, p.row.Key, p.row.Span = t, h, k, gap
+			}
+		}
+		end := max(p.at+p.row.Span, t+gap)
+		p.at = min(p.at, t)
+		p.row.Span = end - p.at
+		p.due = p.at - 1
+		c.due = min(c.due, p.due)
+		p.row.Records++
+		c.add(&p.row.Acc, &rows[i])
+	}
+	return nil
+}
+
+// touches reports whether an accumulator is of a key, and of sessions that [t, t+gap) touches.
+func touches[K comparable, A any](p *held[K, A], h uint64, k *K, t, gap int64) bool {
+	return p.hash == h && p.row.Records > 0 && t <= p.at+p.row.Span && t+gap >= p.at && p.row.Key == *k
+}
