@@ -4,6 +4,7 @@
 //
 //	go run ./bench/nexmark --queries q0,q5 --events 10000000 --parallelism 2 --checkpoint-interval 10s
 //	go run ./bench/nexmark --hand --borrowed               beside loops, and with records that go through sockets
+//	go run ./bench/nexmark --engine flink --flink-home DIR  beside Flink, a distribution with its SQL client; needs a JDK
 //	go run ./bench/nexmark --cluster --taskmanagers 2      on a cluster of real processes
 //
 // # The events

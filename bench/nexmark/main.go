@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/flink"
 	"github.com/weir-stream/weir/internal/process"
 )
 
@@ -47,8 +49,11 @@ type options struct {
 	settings
 	hand, borrowed, cluster bool
 	taskManagers            int
-	json                    string
-	cpuProfile              string
+	engine, flinkHome       string
+	// flinkVersion is that of flinkHome.
+	flinkVersion string
+	json         string
+	cpuProfile   string
 }
 
 func parseOptions(args []string) (options, error) {
@@ -66,6 +71,8 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file to write a CPU profile to, of jobs and loops")
 	f.BoolVar(&o.cluster, "cluster", false, "run the jobs on a session cluster of real processes")
 	f.IntVar(&o.taskManagers, "taskmanagers", 2, "TaskManagers of that cluster, and of the jobs of --borrowed")
+	f.StringVar(&o.engine, "engine", engineWeir, "what runs the queries: "+engineWeir+", or "+engineFlink+" too, beside it")
+	f.StringVar(&o.flinkHome, "flink-home", "", "directory of a distribution of Flink, for --engine "+engineFlink)
 	f.StringVar(&o.json, "json", "", "file to write the figures to")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -76,7 +83,30 @@ func parseOptions(args []string) (options, error) {
 	if o.taskManagers < 1 || o.parallelism < 1 {
 		return o, errors.New("--taskmanagers and --parallelism: want one or more")
 	}
+	if err := o.checkEngine(); err != nil {
+		return o, err
+	}
 	return o, o.pick(*names)
+}
+
+// The engines.
+const (
+	engineWeir  = "weir"
+	engineFlink = "flink"
+)
+
+func (o *options) checkEngine() error {
+	switch {
+	case o.engine != engineWeir && o.engine != engineFlink:
+		return fmt.Errorf("--engine %s: want %s or %s", o.engine, engineWeir, engineFlink)
+	case o.engine == engineWeir && o.flinkHome != "":
+		return fmt.Errorf("--flink-home is for --engine %s", engineFlink)
+	case o.engine == engineFlink && o.flinkHome == "":
+		return fmt.Errorf("--engine %s needs --flink-home: the directory of a distribution of Flink", engineFlink)
+	case o.engine == engineFlink && o.config.OutOfOrder != 1:
+		return fmt.Errorf("--engine %s makes its events in order: --out-of-order must be 1", engineFlink)
+	}
+	return nil
 }
 
 // pick finds the queries by name.
@@ -126,6 +156,20 @@ func run(ctx context.Context, args []string) (err error) {
 		defer func() { err = errors.Join(err, s.Stop()) }()
 		job = func(q query, w way) (spent, error) { return s.measure(ctx, q, &o, w) }
 	}
+	beside := func(query) (*flink.Spent, error) { return nil, nil }
+	if o.engine == engineFlink {
+		home, err := flink.Open(o.flinkHome)
+		if err != nil {
+			return err
+		}
+		e, err := startFlink(ctx, home, filepath.Join(o.checkpointDir, "flink"), g, &o)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, e.Stop()) }()
+		beside = func(q query) (*flink.Spent, error) { return e.measure(ctx, q) }
+		o.flinkVersion = home.Version
+	}
 	r := newReport(ctx, &o)
 	r.printHead(os.Stdout)
 	for _, q := range o.queries {
@@ -133,6 +177,10 @@ func run(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
+		if figures.Flink, err = beside(q); err != nil {
+			return fmt.Errorf("%s: %w", q.name, err)
+		}
+		figures.compare(g.Events)
 		r.Queries = append(r.Queries, figures)
 		r.printRow(os.Stdout, &figures)
 	}
@@ -184,6 +232,5 @@ func measure(g *Generator, q query, job func(query, way) (spent, error), o *opti
 		}
 		f.Owned, f.Borrowed = &owned, &borrowed
 	}
-	f.compare(g.Events)
 	return f, nil
 }

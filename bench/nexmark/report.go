@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/flink"
 	"github.com/weir-stream/weir/bench/processes"
 )
 
@@ -76,6 +77,8 @@ type figures struct {
 	// not.
 	Owned    *spent `json:"owned,omitempty"`
 	Borrowed *spent `json:"borrowed,omitempty"`
+	// Flink is the same query on Flink in the same run; nil where that was not asked for, or there is none.
+	Flink *flink.Spent `json:"flink,omitempty"`
 	// PerSecond and PerCPUSecond are events; ObjectsPerEvent is of the job.
 	PerSecond       float64 `json:"events_per_second"`
 	PerCPUSecond    float64 `json:"events_per_cpu_second"`
@@ -91,6 +94,11 @@ type figures struct {
 	// OwnedPerCPUSecond and BorrowedPerCPUSecond are events.
 	OwnedPerCPUSecond    float64 `json:"owned_events_per_cpu_second,omitempty"`
 	BorrowedPerCPUSecond float64 `json:"borrowed_events_per_cpu_second,omitempty"`
+	// FlinkHere is what Flink did in this run, in events per CPU-second of its TaskManager, FlinkPerSecond in events a second;
+	// TimesFlinkHere is how many times as many events the job does in a CPU-second.
+	FlinkHere      float64 `json:"flink_here_events_per_cpu_second,omitempty"`
+	FlinkPerSecond float64 `json:"flink_here_events_per_second,omitempty"`
+	TimesFlinkHere float64 `json:"times_flink_here,omitempty"`
 }
 
 func (f *figures) compare(events int64) {
@@ -109,6 +117,10 @@ func (f *figures) compare(events int64) {
 	}
 	if f.Borrowed != nil {
 		f.BorrowedPerCPUSecond = n / f.Borrowed.CPUSeconds
+	}
+	if f.Flink != nil {
+		f.FlinkHere, f.FlinkPerSecond = n/f.Flink.CPUSeconds, n/f.Flink.Seconds
+		f.TimesFlinkHere = f.PerCPUSecond / f.FlinkHere
 	}
 }
 
@@ -141,6 +153,12 @@ func (r *report) columns() []column {
 			column{"owned/CPU-s", 13, "%.0f", func(f *figures) float64 { return f.OwnedPerCPUSecond }, false},
 			column{"borrowed/CPU-s", 14, "%.0f", func(f *figures) float64 { return f.BorrowedPerCPUSecond }, false})
 	}
+	if r.Flink != "" {
+		all = append(all,
+			column{"Flink/s", 9, "%.0f", func(f *figures) float64 { return f.FlinkPerSecond }, false},
+			column{"Flink/CPU-s", 11, "%.0f", func(f *figures) float64 { return f.FlinkHere }, false},
+			column{"x that", 7, "%.1f", func(f *figures) float64 { return f.TimesFlinkHere }, false})
+	}
 	return all
 }
 
@@ -170,8 +188,10 @@ type report struct {
 	Parallelism        int       `json:"parallelism"`
 	CheckpointInterval string    `json:"checkpoint_interval"`
 	// TaskManagers are those of the cluster; zero where the jobs were embedded.
-	TaskManagers int       `json:"taskmanagers,omitempty"`
-	Queries      []figures `json:"queries"`
+	TaskManagers int `json:"taskmanagers,omitempty"`
+	// Flink is the version that ran beside the jobs.
+	Flink   string    `json:"flink,omitempty"`
+	Queries []figures `json:"queries"`
 	// hand and borrowed are what was asked for.
 	hand, borrowed bool
 }
@@ -181,7 +201,7 @@ func newReport(ctx context.Context, o *options) *report {
 		Machine: processes.Machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
 		Events: o.config.Events, EventsPerSecond: o.config.EventsPerSecond, OutOfOrder: o.config.OutOfOrder, Seed: o.config.Seed,
 		Parallelism: o.parallelism, CheckpointInterval: o.checkpointInterval.String(),
-		hand: o.hand, borrowed: o.borrowed,
+		Flink: o.flinkVersion, hand: o.hand, borrowed: o.borrowed,
 	}
 	if o.cluster {
 		r.TaskManagers = o.taskManagers

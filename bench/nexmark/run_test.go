@@ -29,6 +29,7 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", q.name, err)
 		}
+		f.compare(g.Events)
 		r.Queries = append(r.Queries, f)
 		if f.Hand != nil && f.Job.Rows == 0 && f.Hand.Rows > 0 {
 			t.Errorf("%s: the job has no rows, the loop %d", q.name, f.Hand.Rows)

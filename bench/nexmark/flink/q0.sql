@@ -1,0 +1,4 @@
+-- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+SELECT auction, bidder, price, ts, extra FROM bids;

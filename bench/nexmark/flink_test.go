@@ -1,0 +1,64 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEngineOptions(t *testing.T) {
+	for args, want := range map[string]string{
+		"--engine spark": "want weir or flink",
+		"--engine flink": "needs --flink-home",
+		"--flink-home x": "is for --engine flink",
+		"--engine flink --flink-home x --out-of-order 5": "--out-of-order must be 1",
+	} {
+		if _, err := parseOptions(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+	err := run(t.Context(), []string{"--engine", "flink", "--flink-home", t.TempDir(), "--events", "1"})
+	if err == nil || !strings.Contains(err.Error(), "is no distribution of Flink") {
+		t.Errorf("an empty directory: %v", err)
+	}
+}
+
+// TestScripts fills in the SQL of all queries that Flink has a figure for, and of no others.
+func TestScripts(t *testing.T) {
+	v := sqlValues{Events: 12345, Rate: 678, Base: 9, Seed: 42, Vocabulary: "/words", Dir: "/dir"}
+	for _, q := range queries() {
+		if hasFlink(q) != (q.flinkPerCore > 0) {
+			t.Errorf("%s: there is SQL: %v", q.name, hasFlink(q))
+		}
+		if !hasFlink(q) {
+			continue
+		}
+		script, err := v.script(q.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		into := "CREATE TABLE answers "
+		if q.name == "q10" {
+			into = "'path' = 'file:///dir/log'"
+		}
+		if strings.Contains(script, "{{") || !strings.Contains(script, "'events' = '12345'") || !strings.Contains(script, into) {
+			t.Errorf("%s:\n%s", q.name, script)
+		}
+	}
+}
+
+// TestVocabularyText reads the lines as the source of Flink does.
+func TestVocabularyText(t *testing.T) {
+	v := newVocabulary(1)
+	lines := strings.Split(v.text(), "\n")
+	if len(lines) != 12 || lines[11] != "" || lines[0] != v.letters || lines[2] != v.cards {
+		t.Fatalf("%d lines", len(lines))
+	}
+	if urls := strings.Split(lines[6], "\t"); len(urls) != channelCount || urls[7] != v.channels[7].url {
+		t.Errorf("%d addresses of channels", len(urls))
+	}
+	if strings.Contains(v.letters+v.words+v.cards, "\t") {
+		t.Error("a text has what separates texts")
+	}
+}
