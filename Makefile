@@ -60,6 +60,10 @@ bench-compare: ## Compare benchmarks with another commit: make bench-compare BAS
 bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many jobs; make bench-cluster ARGS='-only start'
 	go run ./bench/cluster $(ARGS)
 
+.PHONY: bench-growth
+bench-growth: ## Measure how cost grows with subtasks, channels, keys, windows and state; make bench-growth ARGS='-only channels'
+	go run ./bench/growth $(ARGS)
+
 .PHONY: latency
 latency: ## Measure how long results take, at two rates, beside a control: make latency ARGS='--rates 10000'
 	go run ./bench/latency $(ARGS)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
@@ -36,6 +37,7 @@ func launch(ctx context.Context, sg *graph.StreamGraph, s jobsettings.Settings, 
 		Logger:              o.Logger,
 		BufferTimeout:       s.BufferTimeout,
 		Network:             s.Exchange,
+		HeartbeatTimeout:    heartbeatTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -50,6 +52,10 @@ func launch(ctx context.Context, sg *graph.StreamGraph, s jobsettings.Settings, 
 	go h.supervise(ctx) // Owner: the job, at whose end it closes done
 	return h, nil
 }
+
+// heartbeatTimeout is long: TaskManagers of the same process are not lost, but with thousands of busy tasks on few cores they
+// may have to wait for their turn.
+const heartbeatTimeout = time.Minute
 
 // submit builds the job graph with the key groups of the state that it starts from, and submits it.
 func submit(

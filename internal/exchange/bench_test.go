@@ -299,30 +299,57 @@ func BenchmarkIdleChannels(b *testing.B) {
 	const side = 1000
 	for b.Loop() {
 		before := heap()
-		up, _ := transports[0].open(b, Config{})
-		gates := make([]*Gate, side)
-		writers := make([]*Writer[point], side)
-		for i := range gates {
-			gates[i] = NewGate(make([]int, side), func() {}, GateOptions{})
-		}
 		start := time.Now()
-		for i := range writers {
-			id := PartitionID{Attempt: int64(i)}
-			p, err := up.CreatePartition(id, side, nil)
-			must(b, err)
-			for c, g := range gates {
-				must(b, up.Connect(g, i, Source{ID: id, Subpartition: c}, nil))
-			}
-			writers[i] = NewWriter(WriterConfig[point]{
-				Senders: p.Senders(), KeyGroups: 32768, Partitioning: Hash, Hash: each(pointHash),
-			})
-		}
+		ends := connectAll(b, side)
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/(side*side), "connect-ns/channel")
 		b.ReportMetric(float64(heap()-before)/(side*side), "B/channel")
-		runtime.KeepAlive(gates)
-		runtime.KeepAlive(writers)
+		runtime.KeepAlive(ends)
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// idleChannelBytesMax bounds what both ends of a channel take that has carried nothing.
+const idleChannelBytesMax = 200
+
+// TestIdleChannelIsSmall holds the memory of an idle channel. It counts all that is allocated on the way, so it is no matter
+// of what the collector has found.
+func TestIdleChannelIsSmall(t *testing.T) { // not parallel: what others allocate would count
+	const side = 200
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.TotalAlloc
+	}
+	before := allocated()
+	ends := connectAll(t, side)
+	if n := (allocated() - before) / (side * side); n > idleChannelBytesMax {
+		t.Errorf("a channel takes %d bytes, at most %d", n, idleChannelBytesMax)
+	}
+	runtime.KeepAlive(ends)
+}
+
+// connectAll connects so many producers with as many consumers, and returns all that lives of that.
+func connectAll(tb testing.TB, side int) []any {
+	tb.Helper()
+	up, _ := transports[0].open(tb, Config{})
+	ends := []any{up}
+	gates := make([]*Gate, side)
+	for i := range gates {
+		gates[i] = NewGate(make([]int, side), func() {}, GateOptions{})
+		ends = append(ends, gates[i])
+	}
+	for i := range side {
+		id := PartitionID{Attempt: int64(i)}
+		p, err := up.CreatePartition(id, side, nil)
+		must(tb, err)
+		for c, g := range gates {
+			must(tb, up.Connect(g, i, Source{ID: id, Subpartition: c}, nil))
+		}
+		ends = append(ends, NewWriter(WriterConfig[point]{
+			Senders: p.Senders(), KeyGroups: 32768, Partitioning: Hash, Hash: each(pointHash),
+		}))
+	}
+	return ends
 }
 
 func heap() uint64 {

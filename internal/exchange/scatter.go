@@ -3,6 +3,7 @@
 package exchange
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/weir-stream/weir/element"
@@ -12,8 +13,8 @@ import (
 // router finds the channel of a key group.
 type router struct {
 	groups int
-	// owners has the channel of each key group.
-	owners []uint16
+	// consumers is their number, and inverse 2^64/groups, rounded up.
+	consumers, inverse uint64
 	// targets and hashes are columns of the batch that is being scattered.
 	targets []uint16
 	hashes  []uint64
@@ -21,15 +22,33 @@ type router struct {
 
 // newRouter lays out the ranges [ceil(i*groups/consumers), ceil((i+1)*groups/consumers)-1] of consumers i.
 func newRouter(groups, consumers int) router {
-	r := router{groups: groups, owners: make([]uint16, groups)}
-	for i := range consumers {
-		first := (i*groups + consumers - 1) / consumers
-		end := ((i+1)*groups + consumers - 1) / consumers
-		for g := first; g < end; g++ {
-			r.owners[g] = uint16(i)
+	return router{groups: groups, consumers: uint64(consumers), inverse: math.MaxUint64/uint64(groups) + 1}
+}
+
+// consumerOf is the channel of a key group, floor(group*consumers/groups): the consumer of whose range the first is at or before
+// it, and the next one's is not. The product has 32 bits, for which the upper word of the multiplication by the inverse is
+// the quotient exactly. A table would say the same, and take 64 KB a writer of the caches that records need. With one key
+// group the inverse is none, but the product is zero then.
+func (r *router) consumerOf(group uint64) uint16 {
+	quotient, _ := bits.Mul64(group*r.consumers, r.inverse)
+	return uint16(quotient)
+}
+
+// fill finds the channel of each hash.
+func (r *router) fill(targets []uint16, hashes []uint64) {
+	targets = targets[:len(hashes)]
+	if n := int(r.consumers); r.groups%n == 0 { // all have as many groups, so that a hash falls to who it would to without these
+		for i, h := range hashes {
+			owner, _ := keys.Group(h, n)
+			targets[i] = uint16(owner)
 		}
+		return
 	}
-	return r
+	k := *r
+	for i, h := range hashes {
+		group, _ := keys.Group(h, k.groups)
+		targets[i] = k.consumerOf(uint64(group))
+	}
 }
 
 // columns returns scratch for n rows.
@@ -62,11 +81,7 @@ func (w *Writer[T]) scatter(b *element.Batch[T]) error {
 func (w *Writer[T]) route(rows []T) {
 	targets, hashes := w.columns(len(rows))
 	w.config.Hash(rows, hashes)
-	owners, groups := w.owners, w.groups
-	for i, h := range hashes {
-		group, _ := keys.Group(h, groups)
-		targets[i] = owners[group]
-	}
+	w.fill(targets, hashes)
 }
 
 // draw fills the column of targets with what a generator yields that is the same for each attempt of the subtask.

@@ -332,7 +332,7 @@ func (w *Writer[T]) Width() int { return len(w.senders) }
 // Channel is the one of records whose key has a hash.
 func (w *Writer[T]) Channel(h uint64) int {
 	group, _ := keys.Group(h, w.groups)
-	return int(w.owners[group])
+	return int(w.consumerOf(uint64(group)))
 }
 
 // control sends what is gathered and the control behind it on every channel.

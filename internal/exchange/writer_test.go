@@ -5,6 +5,8 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -383,5 +385,41 @@ func checkNames(t *testing.T, recorders []*recorder, p Partitioning, n int) {
 	}
 	if n != 0 {
 		t.Errorf("%v: %d records are missing", p, n)
+	}
+}
+
+// TestOwners compares the channels of hashes with the ranges of key groups that the consumers' state is laid out in.
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	for _, groups := range []int{1, 2, 3, 7, 100, 128, 1000, 32767, 32768} {
+		// The first and the last hash of each group.
+		var hashes []uint64
+		for g := range uint64(groups) {
+			first, rest := bits.Div64(g, 0, uint64(groups))
+			if rest > 0 {
+				first++
+			}
+			hashes = append(hashes, first)
+			if first > 0 {
+				hashes = append(hashes, first-1)
+			}
+		}
+		hashes = append(hashes, math.MaxUint64)
+		for _, consumers := range []int{1, 2, 3, 5, 63, 64, 127, 1000, 32767, 32768} {
+			if consumers > groups {
+				continue
+			}
+			r := newRouter(groups, consumers)
+			targets := make([]uint16, len(hashes))
+			r.fill(targets, hashes)
+			for i, h := range hashes {
+				group, _ := keys.Group(h, groups)
+				of := int(targets[i])
+				first, next := (of*groups+consumers-1)/consumers, ((of+1)*groups+consumers-1)/consumers
+				if group < first || group >= next {
+					t.Fatalf("%d key groups, %d consumers: group %d goes to consumer %d, who has %d to %d", groups, consumers, group, of, first, next-1)
+				}
+			}
+		}
 	}
 }
