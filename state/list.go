@@ -3,7 +3,10 @@
 package state
 
 import (
+	"fmt"
 	"iter"
+	"slices"
+	"unsafe"
 
 	"github.com/weir-stream/weir/internal/ttl"
 )
@@ -24,9 +27,56 @@ func (l *List[T]) Len() int { return len(l.items) }
 
 // Append adds an element at the end.
 func (l *List[T]) Append(v T) {
+	if len(l.items) == cap(l.items) {
+		l.widen()
+	}
 	l.items = append(l.items, v)
 	if l.clock != nil {
 		l.times = append(l.times, l.clock.Now)
+	}
+}
+
+const (
+	// Lists begin with room for firstBytes, or one element.
+	firstBytes = 32
+	// Lists double up to doubledBytes: those of busy keys get long, and copying costs more than room. Longer ones grow as
+	// slices do, by a quarter.
+	doubledBytes = 1 << 20
+)
+
+// widen makes room for an element at least.
+func (l *List[T]) widen() {
+	size, n := max(1, int(unsafe.Sizeof(*new(T)))), len(l.items)
+	room := max(1, firstBytes/size)
+	if n*size < doubledBytes {
+		room = max(room, n*3/4) // slices round up: what they make of it is twice the length, or a little less
+	}
+	l.items = slices.Grow(l.items, room)
+}
+
+// Grow makes room for n more elements: whoever knows how many come saves copying.
+func (l *List[T]) Grow(n int) { l.items = slices.Grow(l.items, n) }
+
+// Insert adds an element before element i, or at the end if i is the length; it panics beyond.
+func (l *List[T]) Insert(i int, v T) {
+	if i < 0 || i > len(l.items) {
+		panic(fmt.Sprintf("insert at %d into a list of %d elements", i, len(l.items)))
+	}
+	l.Append(v)
+	copy(l.items[i+1:], l.items[i:])
+	l.items[i] = v
+	if l.clock != nil {
+		copy(l.times[i+1:], l.times[i:])
+		l.times[i] = l.clock.Now
+	}
+}
+
+// Truncate removes the elements from n on; it panics if there are fewer than n.
+func (l *List[T]) Truncate(n int) {
+	clear(l.items[n:])
+	l.items = l.items[:n]
+	if len(l.times) > 0 {
+		l.times = l.times[:n]
 	}
 }
 
@@ -64,11 +114,7 @@ func (l *List[T]) DeleteFunc(del func(*T) bool) {
 		}
 		kept++
 	}
-	clear(l.items[kept:])
-	l.items = l.items[:kept]
-	if len(l.times) > 0 {
-		l.times = l.times[:kept]
-	}
+	l.Truncate(kept)
 }
 
 // Clear removes all elements.

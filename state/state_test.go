@@ -61,6 +61,23 @@ func TestListMatchesSlice(t *testing.T) {
 				l.DeleteFunc(odd)
 				want = slices.DeleteFunc(want, func(v int) bool { return odd(&v) })
 			},
+			"insert": func(t *rapid.T) {
+				i, v := rapid.IntRange(0, len(want)).Draw(t, "i"), rapid.Int().Draw(t, "v")
+				l.Insert(i, v)
+				want = slices.Insert(want, i, v)
+			},
+			"truncate": func(t *rapid.T) {
+				n := rapid.IntRange(0, len(want)).Draw(t, "n")
+				l.Truncate(n)
+				want = want[:n]
+			},
+			"grow": func(t *rapid.T) {
+				n := rapid.IntRange(0, 9).Draw(t, "n")
+				l.Grow(n)
+				if room := cap(l.items) - len(l.items); room < n {
+					t.Fatalf("room for %d, want %d", room, n)
+				}
+			},
 			"clear": func(*rapid.T) { l.Clear(); want = nil },
 			"": func(t *rapid.T) {
 				var got []int
@@ -73,6 +90,47 @@ func TestListMatchesSlice(t *testing.T) {
 			},
 		})
 	})
+}
+
+func TestListRefusesPlacesBeyond(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]func(l *List[int]){
+		"insert":          func(l *List[int]) { l.Insert(3, 0) },
+		"insert below":    func(l *List[int]) { l.Insert(-1, 0) },
+		"truncate":        func(l *List[int]) { l.Truncate(3) },
+		"at":              func(l *List[int]) { l.At(2) },
+		"truncate in cap": func(l *List[int]) { l.Grow(10); l.Truncate(3) },
+	} {
+		func() {
+			var l List[int]
+			l.Append(1)
+			l.Append(2)
+			defer func() {
+				if recover() == nil || l.Len() != 2 {
+					t.Errorf("%s: no panic, or changed: %d elements", name, l.Len())
+				}
+			}()
+			f(&l)
+		}()
+	}
+}
+
+// TestLongListsDouble counts how often elements are copied.
+func TestLongListsDouble(t *testing.T) {
+	t.Parallel()
+	var l List[[13]int64]
+	copied, room := 0, -1
+	const n = 8000
+	for range n {
+		l.Append([13]int64{})
+		if cap(l.items) != room {
+			copied += l.Len()
+			room = cap(l.items)
+		}
+	}
+	if copied > 2*n+n/2 || room > 2*n+n/2 {
+		t.Errorf("%d elements were copied %d times, and have room for %d", n, copied, room)
+	}
 }
 
 // key is a struct, so that keys go through every kind of comparison; order is what All promises.
@@ -230,6 +288,14 @@ func TestElementsExpireOnTheirOwn(t *testing.T) {
 	if _, ok := m.Get("a"); ok || l.Len() != 1 || *l.At(0) != "b" {
 		t.Fatalf("at 110: list of %d, a in the map %v", l.Len(), ok)
 	}
+	l.Insert(0, "before")
+	l.Append("gone")
+	l.Truncate(2)
+	at(115)
+	if l.Len() != 1 || *l.At(0) != "before" || m.Len() != 1 {
+		t.Fatalf("at 115: %d and %d elements, want what was inserted at 110", l.Len(), m.Len())
+	}
+	l.Truncate(0)
 	at(115)
 	if l.Len() != 0 || m.Len() != 1 {
 		t.Fatalf("at 115: %d and %d elements, want 0 and 1", l.Len(), m.Len())

@@ -74,16 +74,17 @@ func (t *top[T]) insert(n int, in *T, compare func(a, b *T) int) int {
 	for at > 0 && compare(in, l.At(at-1)) < 0 {
 		at--
 	}
-	if at == n {
+	switch length := l.Len(); {
+	case at == n:
 		return n
+	case length == n:
+		l.Truncate(n - 1)
+	case length == 0:
+		l.Grow(min(2, n))
+	case length > 1 && length&(length-1) == 0: // what was made room for is full
+		l.Grow(min(length, n-length))
 	}
-	if l.Len() < n {
-		l.Append(*in)
-	}
-	for i := l.Len() - 1; i > at; i-- {
-		*l.At(i) = *l.At(i - 1)
-	}
-	*l.At(at) = *in
+	l.Insert(at, *in)
 	return at
 }
 

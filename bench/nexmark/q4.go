@@ -18,10 +18,10 @@ type CategoryPrice struct{ Category, Price int64 }
 //	GROUP BY category
 //
 // The highest bid of an auction grows, so the join sends on by how much: that is what a retraction and a new value
-// amount to.
+// amount to. Of auctions and bids only the columns that are asked for are sent to the join.
 func q4(events stream.Stream[Event]) stream.Stream[CategoryPrice] {
-	return auctionsOf(events).KeyBy((*Auction).id).
-		Connect(bidsOf(events).KeyBy((*Bid).auction)).
+	return termsOf(events).KeyBy(func(t *terms) int64 { return t.ID }).
+		Connect(pricesOf(events).KeyBy(func(p *priced) int64 { return p.Auction })).
 		Process("final", (*openAuction).open, (*openAuction).bid).
 		KeyBy(func(c *priceChange) int64 { return c.Category }).
 		Process("mean", (*categoryPrices).add)
@@ -46,6 +46,35 @@ func bidsOf(events stream.Stream[Event]) stream.Stream[Bid] {
 func (a *Auction) id() int64  { return a.ID }
 func (b *Bid) auction() int64 { return b.Auction }
 
+// terms are what q4 and q6 need of an auction, priced what they need of a bid.
+type terms struct {
+	ID, Seller, Category int64
+	At, Expires          Millis
+}
+
+type priced struct {
+	Auction, Price int64
+	At             Millis
+}
+
+func termsOf(events stream.Stream[Event]) stream.Stream[terms] {
+	return events.FlatMap(func(e *Event, out *stream.Out[terms]) {
+		if a := &e.Auction; e.Kind == KindAuction {
+			t := out.Next()
+			t.ID, t.Seller, t.Category, t.At, t.Expires = a.ID, a.Seller, a.Category, a.At, a.Expires
+		}
+	})
+}
+
+func pricesOf(events stream.Stream[Event]) stream.Stream[priced] {
+	return events.FlatMap(func(e *Event, out *stream.Out[priced]) {
+		if b := &e.Bid; e.Kind == KindBid {
+			p := out.Next()
+			p.Auction, p.Price, p.At = b.Auction, b.Price, b.At
+		}
+	})
+}
+
 // priceChange is a change of the highest bids of a category: auctions that had none before, and what is added to them.
 type priceChange struct{ Category, Auctions, Price int64 }
 
@@ -63,7 +92,7 @@ type pricedAt struct {
 	At    Millis
 }
 
-func (o *openAuction) open(_ *stream.Ctx[int64], a *Auction, out *stream.Out[priceChange]) error {
+func (o *openAuction) open(_ *stream.Ctx[int64], a *terms, out *stream.Out[priceChange]) error {
 	o.Open, o.At, o.Expires, o.Category = true, a.At, a.Expires, a.Category
 	for b := range o.Waiting.All() {
 		o.raise(*b, out)
@@ -72,7 +101,7 @@ func (o *openAuction) open(_ *stream.Ctx[int64], a *Auction, out *stream.Out[pri
 	return nil
 }
 
-func (o *openAuction) bid(_ *stream.Ctx[int64], b *Bid, out *stream.Out[priceChange]) error {
+func (o *openAuction) bid(_ *stream.Ctx[int64], b *priced, out *stream.Out[priceChange]) error {
 	if p := (pricedAt{b.Price, b.At}); o.Open {
 		o.raise(p, out)
 	} else {

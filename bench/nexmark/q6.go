@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/weir-stream/weir/state"
 	"github.com/weir-stream/weir/stream"
@@ -26,8 +25,8 @@ const lastClosed = 10
 // Flink's SQL has no window over rows of a result that is updated, and so no q6. Here nothing is updated: an auction is
 // closed by a timer at its end, when all bids for it have come.
 func q6(events stream.Stream[Event]) stream.Stream[SellerPrice] {
-	return auctionsOf(events).KeyBy((*Auction).id).
-		Connect(bidsOf(events).KeyBy((*Bid).auction)).
+	return termsOf(events).KeyBy(func(t *terms) int64 { return t.ID }).
+		Connect(pricesOf(events).KeyBy(func(p *priced) int64 { return p.Auction })).
 		ProcessTimed("closed", (*closing).open, (*closing).bid, (*closing).close).
 		KeyBy(func(c *closed) int64 { return c.Seller }).
 		ProcessTimed("mean", (*sellerPrices).add, (*sellerPrices).advance)
@@ -39,6 +38,11 @@ type closed struct {
 	At                     Millis
 }
 
+// compare is by the order in which auctions close.
+func (c *closed) compare(o *closed) int {
+	return cmp.Or(cmp.Compare(c.At, o.At), cmp.Compare(c.Auction, o.Auction))
+}
+
 // closing is an auction until it closes. Bids that come before it wait; what comes behind its end finds that it is over.
 type closing struct {
 	Auction     int64
@@ -48,7 +52,7 @@ type closing struct {
 	Waiting     state.List[pricedAt]
 }
 
-func (c *closing) open(ctx *stream.Ctx[int64], a *Auction, _ *stream.Out[closed]) error {
+func (c *closing) open(ctx *stream.Ctx[int64], a *terms, _ *stream.Out[closed]) error {
 	c.Auction, c.Seller, c.At, c.Expires = a.ID, a.Seller, a.At, a.Expires
 	for b := range c.Waiting.All() {
 		c.raise(*b)
@@ -58,7 +62,7 @@ func (c *closing) open(ctx *stream.Ctx[int64], a *Auction, _ *stream.Out[closed]
 	return nil
 }
 
-func (c *closing) bid(_ *stream.Ctx[int64], b *Bid, _ *stream.Out[closed]) error {
+func (c *closing) bid(_ *stream.Ctx[int64], b *priced, _ *stream.Out[closed]) error {
 	if p := (pricedAt{b.Price, b.At}); c.Auction == b.Auction {
 		c.raise(p)
 	} else {
@@ -81,31 +85,30 @@ func (c *closing) close(_ *stream.Ctx[int64], _ stream.Timer, out *stream.Out[cl
 }
 
 // sellerPrices is the last closing prices of a seller, and what closed but not in its turn yet: auctions come from several
-// subtasks, and only the watermark says that none is missing.
+// subtasks, and only the watermark says that none is missing. They are kept in their order.
 type sellerPrices struct {
 	Last  lastPrices
 	Early state.List[closed]
 }
 
 func (s *sellerPrices) add(ctx *stream.Ctx[int64], c *closed, _ *stream.Out[SellerPrice]) error {
-	s.Early.Append(*c)
+	at := s.Early.Len()
+	for at > 0 && c.compare(s.Early.At(at-1)) < 0 {
+		at--
+	}
+	s.Early.Insert(at, *c)
 	ctx.EventTimer(c.At.Time())
 	return nil
 }
 
 func (s *sellerPrices) advance(ctx *stream.Ctx[int64], t stream.Timer, out *stream.Out[SellerPrice]) error {
-	var due []closed
 	s.Early.DeleteFunc(func(c *closed) bool {
-		isDue := !c.At.Time().After(t.At)
-		if isDue {
-			due = append(due, *c)
+		if c.At.Time().After(t.At) {
+			return false
 		}
-		return isDue
+		out.Emit(SellerPrice{ctx.Key(), s.Last.add(c.Final)})
+		return true
 	})
-	slices.SortFunc(due, func(a, b closed) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Auction, b.Auction)) })
-	for i := range due {
-		out.Emit(SellerPrice{ctx.Key(), s.Last.add(due[i].Final)})
-	}
 	return nil
 }
 
