@@ -144,7 +144,7 @@ func (m *Master) advance(now time.Time) {
 		if now.Sub(m.nextHeartbeat) >= m.config.Heartbeat {
 			m.excuse(now)
 		}
-		m.nextHeartbeat = now.Add(m.pace())
+		m.nextHeartbeat = now.Add(m.pace(now))
 		m.findLost(now)
 		m.heartbeat(now)
 	}
@@ -156,17 +156,24 @@ func (m *Master) advance(now time.Time) {
 	}
 	for m.step(now) {
 	}
-	m.nextHeartbeat = earliest(m.nextHeartbeat, now.Add(m.pace()))
+	m.nextHeartbeat = earliest(m.nextHeartbeat, now.Add(m.pace(now)))
 }
 
 // pace is the time until the next heartbeat. While nothing changes heartbeats tell nothing new, so every second one is left
-// out. What changes is said again after Heartbeat.
-func (m *Master) pace() time.Duration {
-	if m.steady() {
-		return 2 * m.config.Heartbeat
+// out, and the next comes a little early, in a moment that the steady JobMasters of a machine share: then the processes on the
+// way wake once for many. What changes is said again after Heartbeat.
+func (m *Master) pace(now time.Time) time.Duration {
+	if !m.steady() {
+		return m.config.Heartbeat
 	}
-	return m.config.Heartbeat
+	moment := max(1, m.config.Heartbeat/steadyMoments)
+	at := now.Add(2 * m.config.Heartbeat)
+	return 2*m.config.Heartbeat - time.Duration(at.UnixNano())%moment
 }
+
+// steadyMoments is how many moments a Heartbeat has in which steady JobMasters send theirs. One would do for them, but who
+// routes the messages of a hundred jobs, or has their processes on its cores, is to have other things to do, too.
+const steadyMoments = 4
 
 // steady reports whether all tasks run and no slot is missing, and the time-out has room for fewer signs of life: where every
 // second one is left out, one of the others may be lost, and this JobMaster may be late by one more itself, before somebody
