@@ -64,6 +64,10 @@ bench-cluster: ## Measure clusters of processes: start, idle parts, kills, many 
 bench-growth: ## Measure how cost grows with subtasks, channels, keys, windows and state; make bench-growth ARGS='-only channels'
 	go run ./bench/growth $(ARGS)
 
+.PHONY: bench-safety
+bench-safety: ## Measure what checkpoints cost, and ways between TaskManagers: make bench-safety ARGS='--only ways'
+	go run ./bench/safety $(ARGS)
+
 .PHONY: latency
 latency: ## Measure how long results take, at two rates, beside a control: make latency ARGS='--rates 10000'
 	go run ./bench/latency $(ARGS)
