@@ -61,14 +61,14 @@ func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 // Day is the number of the day of UTC, from the epoch on.
 func (m Millis) Day() int32 { return int32(m / Millis(24*time.Hour/time.Millisecond)) }
 
-// time is the event time.
-func (e *Event) time() time.Time {
+// at is the event time.
+func (e *Event) at() Millis {
 	switch e.Kind {
 	case KindPerson:
-		return e.Person.At.Time()
+		return e.Person.At
 	case KindAuction:
-		return e.Auction.At.Time()
+		return e.Auction.At
 	default:
-		return e.Bid.At.Time()
+		return e.Bid.At
 	}
 }

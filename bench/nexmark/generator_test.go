@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -26,7 +27,7 @@ func newGenerator(tb testing.TB, c Config) *Generator {
 // all makes all events.
 func (g *Generator) all() []Event {
 	events := make([]Event, g.Events)
-	g.Fill(0, events)
+	g.Fill(0, events, make([]int64, len(events)))
 	return events
 }
 
@@ -58,8 +59,8 @@ func TestDistributions(t *testing.T) {
 	var bid, auction, person tested
 	for i := range int64(n) {
 		g.Event(i, &e)
-		if want := g.base + i/100; e.time().UnixMilli() != want {
-			t.Fatalf("event %d is at %d, want %d", i, e.time().UnixMilli(), want)
+		if want := g.base + i/100; int64(e.at()) != want {
+			t.Fatalf("event %d is at %d, want %d", i, e.at(), want)
 		}
 		turn, place := i/50, i%50
 		switch {
@@ -167,7 +168,7 @@ func TestShuffled(t *testing.T) {
 	}
 	for from := 0; from < 1000; from += 100 {
 		group := slices.Clone(out[from : from+100])
-		slices.SortFunc(group, func(a, b Event) int { return a.time().Compare(b.time()) })
+		slices.SortFunc(group, func(a, b Event) int { return cmp.Compare(a.at(), b.at()) })
 		if !slices.Equal(group, in[from:from+100]) {
 			t.Fatalf("events from %d on are others", from)
 		}
@@ -224,11 +225,11 @@ func TestSource(t *testing.T) {
 
 func BenchmarkGenerator(b *testing.B) {
 	g := newGenerator(b, Config{Events: math.MaxInt64})
-	events := make([]Event, block)
+	events, times := make([]Event, block), make([]int64, block)
 	i := int64(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		g.Fill(i, events)
+		g.Fill(i, events, times)
 		i += block
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(i), "ns/event")

@@ -22,9 +22,10 @@ type timekeeper[T any] struct {
 	strategy watermark.Strategy[T]
 	// idleAfter is how long a split may be silent; zero is for ever.
 	idleAfter time.Duration
-	// splits are in the order in which they were added; there are few, and the one at hand is looked at first.
+	// splits are in the order in which they were added; there are few. The one at hand, at place, is looked at first.
 	splits  []*splitTime[T]
 	current *splitTime[T]
+	place   int
 
 	// at and idle are what was sent last.
 	at   int64
@@ -72,9 +73,10 @@ func (k *timekeeper[T]) find(id string) (*splitTime[T], error) {
 	if k.current != nil && k.current.id == id {
 		return k.current, nil
 	}
-	for _, s := range k.splits {
-		if s.id == id {
-			k.current = s
+	for n := range k.splits { // readers often go over their splits in turn
+		i := (k.place + 1 + n) % len(k.splits)
+		if s := k.splits[i]; s.id == id {
+			k.current, k.place = s, i
 			return s, nil
 		}
 	}
