@@ -117,9 +117,11 @@ type Combiner[K comparable, T, A any] struct {
 	*Combine[K, T, A]
 	info Info
 	to   KeyedWriter[T]
-	// places are sets of two, the newer first. A place without records is free.
-	places []held[K, A]
-	shift  uint
+	// sets have two places each, the newer first, and tags the hashes of what they hold. The event time of a free place is
+	// NoTime, which is in no slice and touches no session.
+	sets  [][2]held[K, A]
+	tags  [][2]uint64
+	shift uint
 	// count is the number of places taken, due the least of their times.
 	count int
 	due   int64
@@ -140,8 +142,7 @@ type Combiner[K comparable, T, A any] struct {
 
 // held is an accumulator that waits.
 type held[K comparable, A any] struct {
-	at   int64
-	hash uint64
+	at int64
 	// due is the watermark that it must be sent before.
 	due int64
 	row Combined[K, A]
@@ -196,9 +197,8 @@ func (c *Combiner[K, T, A]) Process(b *element.Batch[T]) (err error) {
 
 func (c *Combiner[K, T, A]) combine(b *element.Batch[T]) (err error) {
 	defer guard(&c.info, &err)
-	if c.places == nil {
-		sets := bits.Len(uint(max(1, c.tableBytes/unsafe.Sizeof(held[K, A]{})/2))) - 1
-		c.places, c.shift = make([]held[K, A], 2<<sets), uint(64-sets)
+	if c.sets == nil {
+		c.makeTable()
 	}
 	if c.text {
 		c.to.Own(b.Rows())
@@ -256,18 +256,23 @@ func (c *Combiner[K, T, A]) slice(rows []T, times []int64, hashes []uint64) erro
 
 // run adds records to the accumulators of the slice [start, end).
 func (c *Combiner[K, T, A]) run(rows []T, times []int64, hashes []uint64, start, end, due int64) (err error) {
-	places, shift, key, add := c.places, c.shift, c.key, c.add
-	times, hashes = times[:len(rows)], hashes[:len(rows)]
+	sets, tags, shift, key, add := c.sets, c.tags, c.shift, c.key, c.add
+	times, hashes, span := times[:len(rows)], hashes[:len(rows)], uint64(end-start)
 	for i := range rows {
 		k, h := key(&rows[i]), hashes[i]
-		set := (*[2]held[K, A])(places[2*(h>>shift):])
-		p := &set[0]
-		if !p.has(h, &k, start, end) {
-			if p = &set[1]; !p.has(h, &k, start, end) {
-				if p, err = c.place(set); err != nil {
+		// The tag chooses between the places without a jump, which would go either way.
+		set, way := h>>shift, 0
+		if tags[set][1] == h {
+			way = 1
+		}
+		p := &sets[set][way]
+		if uint64(p.at-start) >= span || p.row.Key != k {
+			p = &sets[set][1-way]
+			if uint64(p.at-start) >= span || p.row.Key != k {
+				if p, err = c.place(h); err != nil {
 					return err
 				}
-				p.at, p.hash, p.due, p.row.Key = times[i], h, due, k
+				p.at, p.due, p.row.Key = times[i], due, k
 			}
 		}
 		if !c.oneKey {
@@ -284,30 +289,30 @@ func (c *Combiner[K, T, A]) run(rows []T, times []int64, hashes []uint64, start,
 	return nil
 }
 
-// has reports whether an accumulator is of a key and of a slice.
-func (p *held[K, A]) has(h uint64, k *K, start, end int64) bool {
-	return p.hash == h && p.at >= start && p.at < end && p.row.Records > 0 && p.row.Key == *k
+func (c *Combiner[K, T, A]) makeTable() {
+	n := bits.Len(uint(max(1, c.tableBytes/unsafe.Sizeof(held[K, A]{})/2))) - 1
+	c.sets, c.tags, c.shift = make([][2]held[K, A], 1<<n), make([][2]uint64, 1<<n), uint(64-n)
+	for i := range c.sets {
+		c.sets[i][0].at, c.sets[i][1].at = element.NoTime, element.NoTime
+	}
 }
 
-// set is where accumulators of a hash are.
-func (c *Combiner[K, T, A]) set(h uint64) *[2]held[K, A] {
-	return (*[2]held[K, A])(c.places[2*(h>>c.shift):])
-}
-
-// place makes room in a set.
-func (c *Combiner[K, T, A]) place(set *[2]held[K, A]) (*held[K, A], error) {
+// place makes room for a hash, and sends what was there.
+func (c *Combiner[K, T, A]) place(h uint64) (*held[K, A], error) {
+	set, tag := &c.sets[h>>c.shift], &c.tags[h>>c.shift]
 	c.missed++
 	c.count++
-	if set[0].row.Records > 0 {
-		if set[1].row.Records > 0 {
+	if set[0].at != element.NoTime {
+		if old := &set[1]; old.at != element.NoTime {
 			c.count--
-			if err := c.send(set[1].at, set[1].hash, &set[1].row); err != nil {
+			if err := c.send(old.at, tag[1], &old.row); err != nil {
 				return nil, err
 			}
 		}
-		set[1] = set[0]
+		set[1], tag[1] = set[0], tag[0]
 		set[0] = held[K, A]{}
 	}
+	tag[0] = h
 	return &set[0], nil
 }
 
@@ -348,18 +353,11 @@ func (c *Combiner[K, T, A]) send(at int64, h uint64, row *Combined[K, A]) error 
 func (c *Combiner[K, T, A]) sendUntil(at int64) error {
 	if c.count > 0 && at >= c.due {
 		c.due = element.MaxWatermark
-		for i := range c.places {
-			p := &c.places[i]
-			switch {
-			case p.row.Records == 0:
-			case p.due > at:
-				c.due = min(c.due, p.due)
-			default:
-				if err := c.send(p.at, p.hash, &p.row); err != nil {
+		for i := range c.sets {
+			for way := range c.sets[i] {
+				if err := c.sendDue(at, &c.sets[i][way], c.tags[i][way]); err != nil {
 					return err
 				}
-				*p = held[K, A]{}
-				c.count--
 			}
 		}
 	}
@@ -374,6 +372,21 @@ func (c *Combiner[K, T, A]) sendUntil(at int64) error {
 	}
 	c.sending = c.sending[:0]
 	return nil
+}
+
+// sendDue sends the accumulator of a place, if it has one that is due.
+func (c *Combiner[K, T, A]) sendDue(at int64, p *held[K, A], h uint64) error {
+	switch {
+	case p.at == element.NoTime:
+		return nil
+	case p.due > at:
+		c.due = min(c.due, p.due)
+		return nil
+	}
+	err := c.send(p.at, h, &p.row)
+	*p = held[K, A]{at: element.NoTime}
+	c.count--
+	return err
 }
 
 func (c *Combiner[K, T, A]) sendAll() error { return c.sendUntil(element.MaxWatermark) }

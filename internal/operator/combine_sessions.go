@@ -23,15 +23,18 @@ func (c *Combiner[K, T, A]) touch(rows []T, times []int64, hashes []uint64) erro
 			continue
 		}
 		k := c.key(&rows[i])
-		set := c.set(h)
-		p := &set[0]
-		if !touches(p, h, &k, t, gap) {
-			if p = &set[1]; !touches(p, h, &k, t, gap) {
+		set, way := h>>c.shift, 0
+		if c.tags[set][1] == h {
+			way = 1
+		}
+		p := &c.sets[set][way]
+		if !p.touches(&k, t, gap) {
+			if p = &c.sets[set][1-way]; !p.touches(&k, t, gap) {
 				var err error
-				if p, err = c.place(set); err != nil {
+				if p, err = c.place(h); err != nil {
 					return err
 				}
-				p.at, p.hash, p.row.Key, p.row.Span = t, h, k, gap
+				p.at, p.row.Key, p.row.Span = t, k, gap
 			}
 		}
 		end := max(p.at+p.row.Span, t+gap)
@@ -46,6 +49,6 @@ func (c *Combiner[K, T, A]) touch(rows []T, times []int64, hashes []uint64) erro
 }
 
 // touches reports whether an accumulator is of a key, and of sessions that [t, t+gap) touches.
-func touches[K comparable, A any](p *held[K, A], h uint64, k *K, t, gap int64) bool {
-	return p.hash == h && p.row.Records > 0 && t <= p.at+p.row.Span && t+gap >= p.at && p.row.Key == *k
+func (p *held[K, A]) touches(k *K, t, gap int64) bool {
+	return t <= p.at+p.row.Span && t+gap >= p.at && p.row.Key == *k
 }
