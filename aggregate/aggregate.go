@@ -45,6 +45,9 @@ func (f functions[T, A, R]) Add(acc *A, in *T)  { f.add(acc, in) }
 func (f functions[T, A, R]) Merge(acc, from *A) { f.merge(acc, from) }
 func (f functions[T, A, R]) Result(acc *A) R    { return f.result(acc) }
 
+// Adder is Add without the calls that lead to it, for the engine: one call a record counts.
+func (f functions[T, A, R]) Adder() func(acc *A, in *T) { return f.add }
+
 // Number is what can be summed.
 type Number interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
@@ -56,6 +59,7 @@ func Count[T any]() Function[T, int64, int64] { return count[T]{} }
 type count[T any] struct{}
 
 func (count[T]) Add(acc *int64, _ *T)    { *acc++ }
+func (count[T]) Adder() func(*int64, *T) { return func(acc *int64, _ *T) { *acc++ } }
 func (count[T]) Merge(acc, from *int64)  { *acc += *from }
 func (count[T]) Result(acc *int64) int64 { return *acc }
 

@@ -9,27 +9,27 @@ import "math"
 //
 // An accumulator from start on goes before the watermark start-1: no session that ends by an earlier one touches it.
 func (c *Combiner[K, T, A]) touch(rows []T, times []int64, hashes []uint64) error {
-	gap := c.gap
-	times = times[:len(rows)]
+	gap, watermark, sets, tags, shift, key, add := c.gap, c.watermark, c.sets, c.tags, c.shift, c.key, c.add
+	times, hashes = times[:len(rows)], hashes[:len(rows)]
 	for i := range rows {
 		if c.gapOf != nil {
 			gap = int64(c.gapOf(&rows[i]))
 		}
 		t, h := times[i], hashes[i]
-		if t <= c.watermark+1 || gap <= 0 || t > math.MaxInt64-gap {
+		if t <= watermark+1 || gap <= 0 || t > math.MaxInt64-gap {
 			if err := c.alone(&rows[i], t, gap, h); err != nil {
 				return err
 			}
 			continue
 		}
-		k := c.key(&rows[i])
-		set, way := h>>c.shift, 0
-		if c.tags[set][1] == h {
+		k := key(&rows[i])
+		set, way := h>>shift, 0
+		if tags[set][1] == h {
 			way = 1
 		}
-		p := &c.sets[set][way]
+		p := &sets[set][way]
 		if !p.touches(&k, t, gap) {
-			if p = &c.sets[set][1-way]; !p.touches(&k, t, gap) {
+			if p = &sets[set][1-way]; !p.touches(&k, t, gap) {
 				var err error
 				if p, err = c.place(h); err != nil {
 					return err
@@ -43,7 +43,7 @@ func (c *Combiner[K, T, A]) touch(rows []T, times []int64, hashes []uint64) erro
 		p.due = p.at - 1
 		c.due = min(c.due, p.due)
 		p.row.Records++
-		c.add(&p.row.Acc, &rows[i])
+		add(&p.row.Acc, &rows[i])
 	}
 	return nil
 }

@@ -310,7 +310,7 @@ func TestCombinerAllocatesNothing(t *testing.T) {
 		t.Skip("checks of invariants allocate")
 	}
 	for name, assigner := range map[string]window.Assigner{
-		"slices": window.Assigner(window.Sliding(10, 2)), "sessions": window.Session(4),
+		"slices": window.Sliding(10, 2), "sessions": window.Session(4),
 	} {
 		step, err := operator.WindowAggregate(operator.Windows{Assigner: assigner}, user, aggregate.Count[click]())
 		ok(t, err)

@@ -25,10 +25,14 @@ func WindowAggregate[K comparable, T, A, R any](
 func newAggregateStep[K comparable, T, A, R, U any](
 	windows Windows, key func(*T) K, f aggregate.Function[T, A, R], newContents func(*windowBase[K, U]) contents[A],
 ) (Step, error) {
+	add := f.Add
+	if direct, ok := f.(interface{ Adder() func(acc *A, in *T) }); ok {
+		add = direct.Adder()
+	}
 	step, err := newWindowStep(windows, accumulators[A]{merge: f.Merge}, key,
-		func(w *windowBase[K, U]) (contents[A], func(*A, *T)) { return newContents(w), f.Add })
+		func(w *windowBase[K, U]) (contents[A], func(*A, *T)) { return newContents(w), add })
 	if err == nil {
-		step.Combine = combineOf(windows, key, f.Add)
+		step.Combine = combineOf(windows, key, add)
 	}
 	return step, err
 }
