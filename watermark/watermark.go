@@ -26,11 +26,10 @@ type Strategy[T any] struct {
 	idle      time.Duration
 }
 
-// Ascending is for times that never go back within a split. Where at is nil, they are those that the source attaches.
+// Ascending is for times that never go back within a split.
 func Ascending[T any](at func(*T) time.Time) Strategy[T] { return Strategy[T]{at: at} }
 
-// BoundedOutOfOrderness is for times that are at most bound behind the latest one seen. Where at is nil, they are those that
-// the source attaches.
+// BoundedOutOfOrderness is for times that are at most bound behind the latest one seen.
 func BoundedOutOfOrderness[T any](bound time.Duration, at func(*T) time.Time) Strategy[T] {
 	return Strategy[T]{at: at, bound: bound}
 }

@@ -61,14 +61,14 @@ func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 // Day is the number of the day of UTC, from the epoch on.
 func (m Millis) Day() int32 { return int32(m / Millis(24*time.Hour/time.Millisecond)) }
 
-// at is the event time.
-func (e *Event) at() Millis {
+// time is the event time.
+func (e *Event) time() time.Time {
 	switch e.Kind {
 	case KindPerson:
-		return e.Person.At
+		return e.Person.At.Time()
 	case KindAuction:
-		return e.Auction.At
+		return e.Auction.At.Time()
 	default:
-		return e.Bid.At
+		return e.Bid.At.Time()
 	}
 }

@@ -93,12 +93,10 @@ func NewGenerator(c Config) (*Generator, error) {
 	}, nil
 }
 
-// Fill makes the events from the i-th on, with their times in Unix nanoseconds.
-func (g *Generator) Fill(i int64, out []Event, times []int64) {
-	times = times[:len(out)]
+// Fill makes the events from the i-th on.
+func (g *Generator) Fill(i int64, out []Event) {
 	for row := range out {
 		g.Event(i+int64(row), &out[row])
-		times[row] = int64(out[row].at()) * int64(time.Millisecond)
 	}
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -27,7 +26,7 @@ func newGenerator(tb testing.TB, c Config) *Generator {
 // all makes all events.
 func (g *Generator) all() []Event {
 	events := make([]Event, g.Events)
-	g.Fill(0, events, make([]int64, len(events)))
+	g.Fill(0, events)
 	return events
 }
 
@@ -59,8 +58,8 @@ func TestDistributions(t *testing.T) {
 	var bid, auction, person tested
 	for i := range int64(n) {
 		g.Event(i, &e)
-		if want := g.base + i/100; int64(e.at()) != want {
-			t.Fatalf("event %d is at %d, want %d", i, e.at(), want)
+		if want := g.base + i/100; e.time().UnixMilli() != want {
+			t.Fatalf("event %d is at %d, want %d", i, e.time().UnixMilli(), want)
 		}
 		turn, place := i/50, i%50
 		switch {
@@ -168,7 +167,7 @@ func TestShuffled(t *testing.T) {
 	}
 	for from := 0; from < 1000; from += 100 {
 		group := slices.Clone(out[from : from+100])
-		slices.SortFunc(group, func(a, b Event) int { return cmp.Compare(a.at(), b.at()) })
+		slices.SortFunc(group, func(a, b Event) int { return a.time().Compare(b.time()) })
 		if !slices.Equal(group, in[from:from+100]) {
 			t.Fatalf("events from %d on are others", from)
 		}
@@ -225,11 +224,11 @@ func TestSource(t *testing.T) {
 
 func BenchmarkGenerator(b *testing.B) {
 	g := newGenerator(b, Config{Events: math.MaxInt64})
-	events, times := make([]Event, block), make([]int64, block)
+	events := make([]Event, block)
 	i := int64(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		g.Fill(i, events, times)
+		g.Fill(i, events)
 		i += block
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(i), "ns/event")

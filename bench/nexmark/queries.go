@@ -118,5 +118,5 @@ func queryOf[T any](
 
 // eventsOf reads the events, with watermarks as far behind as the benchmark has them.
 func eventsOf(env *stream.Env, g *Generator) stream.Stream[Event] {
-	return env.From("events", Source{g}).Watermarks(watermark.BoundedOutOfOrderness[Event](watermarkDelay, nil))
+	return env.From("events", Source{g}).Watermarks(watermark.BoundedOutOfOrderness(watermarkDelay, (*Event).time))
 }

@@ -24,7 +24,7 @@ const (
 //	lane 0   [0, 200)               [12000, 12200) ...
 //	lane 1           [200, 400)                    [12200, 12400) ...
 //
-// Events come with their times, as they do from a broker. Lanes interleave, so that the readers advance together in event time, and what an event is does not depend on how many
+// Lanes interleave, so that the readers advance together in event time, and what an event is does not depend on how many
 // readers there are.
 type Source struct{ *Generator }
 
@@ -156,9 +156,13 @@ func (r *reader) Poll(b *element.Batch[Event]) (string, error) {
 	l := &r.held[at]
 	from, room := b.Len(), int64(max(1, b.Limit()-b.Len()))
 	n := min(room, block-l.Next%block, r.g.Events-l.Next)
-	b.Timed()
 	b.Resize(from + int(n))
-	r.g.Fill(l.Next, b.Rows()[from:], b.Times()[from:])
+	if times := b.Times(); times != nil {
+		for i := range times[from:] {
+			times[from+i] = element.NoTime
+		}
+	}
+	r.g.Fill(l.Next, b.Rows()[from:])
 	l.Next += n
 	if l.Next%block == 0 {
 		l.Next += (lanes - 1) * block
