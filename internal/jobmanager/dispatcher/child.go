@@ -47,8 +47,14 @@ type master struct {
 	mu     struct {
 		sync.Mutex
 		child child // nil until it has taken on its role
+		// early is what was sent to it before that was known here: its first message may be faster than the answer that
+		// makes it a child, and what it is asked for then must not be lost.
+		early []*weirpb.Frame
 	}
 }
+
+// earlyMax is how many frames wait for a process to take on its role; more are lost.
+const earlyMax = 1024
 
 var _ rpc.Peer = (*master)(nil)
 
@@ -68,16 +74,35 @@ func (d *Dispatcher) startMaster(
 		m.attachment.Detach("no JobMaster came about")
 		return nil, nil, err
 	}
-	m.mu.Lock()
-	m.mu.child = p
-	m.mu.Unlock()
+	m.adopt(p)
 	return m, answer.Ready, nil
 }
 
-// Send implements rpc.Peer. What is sent to a process that has not taken on its role is lost.
+// adopt takes a process that has taken on its role.
+func (m *master) adopt(p child) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.child = p
+	for _, f := range m.mu.early {
+		p.Send(f) // one that has ended by now takes nothing
+	}
+	m.mu.early = nil
+}
+
+// Send implements rpc.Peer. What is sent to a process that does not take on its role is lost.
 func (m *master) Send(f *weirpb.Frame) bool {
-	c := m.process()
-	return c != nil && c.Send(f)
+	m.mu.Lock()
+	c := m.mu.child
+	if c == nil {
+		kept := len(m.mu.early) < earlyMax
+		if kept {
+			m.mu.early = append(m.mu.early, f)
+		}
+		m.mu.Unlock()
+		return kept
+	}
+	m.mu.Unlock()
+	return c.Send(f)
 }
 
 func (m *master) process() child {
