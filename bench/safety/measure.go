@@ -101,14 +101,16 @@ func (v *variant) measure(ctx context.Context, duration time.Duration) (s sample
 	return s, err
 }
 
-// sample waits until the job is warm, and then for the time that counts.
+// sample waits until the job is warm, and then for the time that counts, or for the first record after it.
 func (v *variant) sample(ctx context.Context, job *weir.Handle, seen *counts, duration time.Duration, s *sample) error {
 	w := watch{ctx: ctx, job: job, seen: seen}
 	if err := w.until(func() bool { return seen.rows.Load() > v.warm }); err != nil {
 		return err
 	}
 	began, first, barriers := time.Now(), w.now(), seen.barriers.Load()
-	if err := w.until(func() bool { return time.Since(began) >= duration }); err != nil {
+	if err := w.until(func() bool {
+		return time.Since(began) >= duration && seen.rows.Load() > first.rows
+	}); err != nil {
 		return err
 	}
 	last := w.now()
