@@ -8,13 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -70,28 +69,11 @@ func play(began time.Time, idle string) error {
 		return err
 	}
 	f.CPU = time.Duration(to.Utime.Nano() + to.Stime.Nano() - from.Utime.Nano() - from.Stime.Nano())
-	f.Resident = resident()
+	f.Resident = program.ResidentBytes()
 	if err := h.Cancel(context.Background()); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(f)
-}
-
-// resident is the memory of the process, as Linux counts it.
-func resident() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }
 
 // BenchmarkStart runs a job program: the time from main to the first record, then what it uses while it

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/internal/cluster/embedded"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
@@ -76,7 +77,7 @@ func startMesh(ctx context.Context, side int) (s started, err error) {
 		return s, err
 	}
 	heap, resident := settled()
-	began, cpu := time.Now(), cpuTime()
+	began, cpu := time.Now(), program.CPUTime()
 	g, err := graph.Build(sg, graph.Options{Parallelism: side})
 	if err != nil {
 		return s, err
@@ -93,7 +94,7 @@ func startMesh(ctx context.Context, side int) (s started, err error) {
 	if err := allRun(ctx, job); err != nil {
 		return s, err
 	}
-	s.took, s.cpu = time.Since(began), cpuTime()-cpu
+	s.took, s.cpu = time.Since(began), program.CPUTime()-cpu
 	h, r := settled()
 	s.heap, s.resident = h-heap, r-resident
 	rows := int64(recordsPerChannel * side)
@@ -155,5 +156,5 @@ func settled() (heap, resident int64) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc), residentBytes()
+	return int64(m.HeapAlloc), program.ResidentBytes()
 }

@@ -9,39 +9,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
-	"runtime/debug"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/weir-stream/weir"
 	"github.com/weir-stream/weir/bench/processes"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/internal/process"
 )
-
-// garbagePercent is what weir.Main sets.
-const garbagePercent = 400
 
 func main() {
 	if os.Getenv(process.EnvRole) != "" { // a cluster has started this process
 		weir.MainJobs(clusterJobs())
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench/growth:", err)
-		os.Exit(1)
-	}
+	program.Main(run)
 }
 
 // options are the flags.
@@ -134,7 +117,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	stop, err := profile(o.cpuProfile)
+	stop, err := program.Profile(o.cpuProfile)
 	if err != nil {
 		return err
 	}
@@ -149,22 +132,4 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 	}
 	return nil
-}
-
-// profile writes a CPU profile to a file until stop is called; to none if name is empty.
-func profile(name string) (stop func() error, err error) {
-	if name == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -105,11 +106,11 @@ func curve(ctx context.Context, o *options, points []*point) (err error) {
 	runtime.GC()
 	for range o.rounds {
 		for _, p := range points {
-			began := cpuTime()
+			began := program.CPUTime()
 			if err := p.send(ctx, p.round); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			p.spent = append(p.spent, cpuTime()-began)
+			p.spent = append(p.spent, program.CPUTime()-began)
 		}
 	}
 	return nil

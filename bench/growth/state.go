@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -103,12 +104,12 @@ func measureState(ctx context.Context, o *options) (err error) {
 	}
 	for range o.rounds {
 		for i, p := range points {
-			began, cpu := time.Now(), cpuTime()
+			began, cpu := time.Now(), program.CPUTime()
 			path, err := p.job.Savepoint(ctx, dir)
 			if err != nil {
 				return fmt.Errorf("savepoint of %s: %w", p.name, err)
 			}
-			p.spent, took[i] = append(p.spent, cpuTime()-cpu), append(took[i], time.Since(began))
+			p.spent, took[i] = append(p.spent, program.CPUTime()-cpu), append(took[i], time.Since(began))
 			if err := os.RemoveAll(path); err != nil {
 				return err
 			}

@@ -10,39 +10,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/weir-stream/weir"
 	"github.com/weir-stream/weir/aggregate"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/stream"
 	"github.com/weir-stream/weir/watermark"
 	"github.com/weir-stream/weir/window"
 )
 
-// garbagePercent is what weir.Main sets.
-const garbagePercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	program.Main(run)
 }
 
 // options are the flags.
@@ -126,7 +109,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 // control waits for each millisecond, and returns how late it was.
 func control(ctx context.Context, d time.Duration) (*hdrhistogram.Histogram, time.Duration, error) {
-	h, before := newHistogram(), cpuTime()
+	h, before := newHistogram(), program.CPUTime()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for began, due := time.Now(), time.Now(); ; {
@@ -137,7 +120,7 @@ func control(ctx context.Context, d time.Duration) (*hdrhistogram.Histogram, tim
 			return nil, 0, ctx.Err()
 		case now := <-timer.C:
 			if now.Sub(began) > d {
-				return h, cpuTime() - before, nil
+				return h, program.CPUTime() - before, nil
 			}
 			if err := record(h, time.Since(due)); err != nil {
 				return nil, 0, err
@@ -152,7 +135,7 @@ func control(ctx context.Context, d time.Duration) (*hdrhistogram.Histogram, tim
 // measure runs the job at a rate.
 func measure(ctx context.Context, o options, rate float64) (*hdrhistogram.Histogram, time.Duration, error) {
 	began, all := new(start), &merged{h: newHistogram()}
-	before := cpuTime()
+	before := program.CPUTime()
 	job, err := weir.Run(ctx, "latency", func(env *stream.Env) error {
 		env.Parallelism(o.parallelism)
 		env.Checkpoint(stream.Checkpoints{Interval: o.checkpoint, Dir: o.checkpointDir})
@@ -171,16 +154,7 @@ func measure(ctx context.Context, o options, rate float64) (*hdrhistogram.Histog
 	if err == nil {
 		err = job.Wait()
 	}
-	return all.h, cpuTime() - before, err
-}
-
-// cpuTime is the CPU time of the process.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return all.h, program.CPUTime() - before, err
 }
 
 // figures are the latencies of a job or of the control, in milliseconds.

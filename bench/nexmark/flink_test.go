@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestEngineOptions(t *testing.T) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
-	err := run(t.Context(), []string{"--engine", "flink", "--flink-home", t.TempDir(), "--events", "1"})
+	err := run(t.Context(), []string{"--engine", "flink", "--flink-home", t.TempDir(), "--events", "1"}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "is no distribution of Flink") {
 		t.Errorf("an empty directory: %v", err)
 	}

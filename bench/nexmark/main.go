@@ -7,39 +7,23 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"runtime/pprof"
 	"strings"
 	"time"
 
 	"github.com/weir-stream/weir"
 	"github.com/weir-stream/weir/bench/flink"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/internal/process"
 )
-
-// garbagePercent is what weir.Main sets: records that live as long as a batch make garbage fast and hold little.
-const garbagePercent = 400
 
 func main() {
 	if os.Getenv(process.EnvRole) != "" { // a cluster has started this process
 		weir.MainJobs(clusterJobs())
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:])
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	program.Main(run)
 }
 
 // options are the flags.
@@ -129,7 +113,7 @@ func (o *options) pick(names string) error {
 	return nil
 }
 
-func run(ctx context.Context, args []string) (err error) {
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
@@ -142,7 +126,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(o.checkpointDir)) }()
-	stop, err := profile(o.cpuProfile)
+	stop, err := program.Profile(o.cpuProfile)
 	if err != nil {
 		return err
 	}
@@ -171,7 +155,7 @@ func run(ctx context.Context, args []string) (err error) {
 		o.flinkVersion = home.Version
 	}
 	r := newReport(ctx, &o)
-	r.printHead(os.Stdout)
+	r.printHead(out)
 	for _, q := range o.queries {
 		figures, err := measure(g, q, job, &o)
 		if err != nil {
@@ -182,30 +166,12 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 		figures.compare(g.Events)
 		r.Queries = append(r.Queries, figures)
-		r.printRow(os.Stdout, &figures)
+		r.printRow(out, &figures)
 	}
 	if o.json != "" {
 		return r.write(o.json)
 	}
 	return nil
-}
-
-// profile begins a CPU profile, unless the file has no name; stop ends it.
-func profile(file string) (stop func() error, err error) {
-	if file == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
 }
 
 // measure runs a job, and then what was asked for beside it.

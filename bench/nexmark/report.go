@@ -11,12 +11,12 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/weir-stream/weir"
 	"github.com/weir-stream/weir/bench/flink"
 	"github.com/weir-stream/weir/bench/processes"
+	"github.com/weir-stream/weir/bench/program"
 )
 
 // spent is what a job or a loop took.
@@ -31,20 +31,11 @@ type spent struct {
 // and the collector included; a collection before keeps out what came earlier.
 func spend(run func() int64) spent {
 	runtime.GC()
-	objects, cpu, began := allocated(), cpuTime(), time.Now()
+	objects, cpu, began := allocated(), program.CPUTime(), time.Now()
 	rows := run()
 	return spent{
-		Seconds: time.Since(began).Seconds(), CPUSeconds: (cpuTime() - cpu).Seconds(), Objects: allocated() - objects, Rows: rows,
+		Seconds: time.Since(began).Seconds(), CPUSeconds: (program.CPUTime() - cpu).Seconds(), Objects: allocated() - objects, Rows: rows,
 	}
-}
-
-// cpuTime is the CPU time of the process; zero where the system does not tell.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // allocated is the number of objects that were allocated so far.

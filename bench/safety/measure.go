@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/weir-stream/weir"
@@ -119,15 +118,6 @@ func (v *variant) sample(ctx context.Context, job *weir.Handle, seen *counts, du
 	s.nanos = float64(last.cpu-first.cpu) / n
 	s.checkpoints = seen.barriers.Load() - barriers
 	return nil
-}
-
-// cpuTime is the CPU time of the process; zero where the system does not tell.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // median of an odd number of values is the middle one, of an even number the mean of the two in the middle.

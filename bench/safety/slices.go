@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir"
+	"github.com/weir-stream/weir/bench/program"
 	"github.com/weir-stream/weir/stream"
 )
 
@@ -122,7 +123,7 @@ type watch struct {
 	seen *counts
 }
 
-func (w *watch) now() slice { return slice{cpuTime(), w.seen.rows.Load()} }
+func (w *watch) now() slice { return slice{program.CPUTime(), w.seen.rows.Load()} }
 
 // until waits until something holds.
 func (w *watch) until(holds func() bool) error {
