@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/element"
+	"github.com/weir-stream/weir/internal/checkpoint/coordinator"
 	"github.com/weir-stream/weir/internal/console"
 	"github.com/weir-stream/weir/internal/graph"
 	"github.com/weir-stream/weir/internal/jobmanager/jobmaster/core"
@@ -35,7 +36,7 @@ func reportOf(g *graph.JobGraph, d *core.JobDetails, now time.Time) *report {
 		r.Failure = d.Failures[n-1].Error()
 	}
 	if c := d.Checkpoints.LatestCompleted; c != nil {
-		r.Checkpoint = console.Checkpoint{ID: c.ID, Completed: c.End, Duration: c.Duration(), Bytes: c.StateBytes}
+		r.Checkpoint = checkpointOf(c)
 	}
 	for i, v := range g.Vertices {
 		for n, node := range v.Nodes {
@@ -57,6 +58,11 @@ func reportOf(g *graph.JobGraph, d *core.JobDetails, now time.Time) *report {
 		}
 	}
 	return r
+}
+
+// checkpointOf is what is shown of a completed checkpoint.
+func checkpointOf(c *coordinator.CheckpointStats) console.Checkpoint {
+	return console.Checkpoint{ID: c.ID, Completed: c.End, Duration: c.Duration(), Bytes: c.StateBytes}
 }
 
 // addSubtask adds the figures of the n-th step of a task.

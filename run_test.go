@@ -267,6 +267,44 @@ func TestRunSuspendAndContinue(t *testing.T) {
 	}
 }
 
+// TestRunCheckpoint takes checkpoints of a job that takes none by itself within the hour.
+func TestRunCheckpoint(t *testing.T) {
+	to := collect.New[tick]()
+	h := start(t, func(env *stream.Env) error {
+		defer env.Checkpoint(stream.Checkpoints{Interval: time.Hour})
+		return counting(-1, to)(env)
+	}, weir.Options{Args: []string{"--rate=20000"}})
+	if c := h.LastCheckpoint(); c.ID != 0 {
+		t.Errorf("checkpoint %+v before the first", c)
+	}
+	ctx, began := within(t), time.Now()
+	full, err := h.Checkpoint(ctx, true)
+	for err != nil && ctx.Err() == nil { // it is refused while tasks start
+		began = time.Now()
+		full, err = h.Checkpoint(ctx, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	if full.ID == 0 || full.Bytes == 0 || full.Duration <= 0 || full.Duration > took || full.Completed.Before(began) {
+		t.Errorf("checkpoint %+v, which took %v from %v on", full, took, began)
+	}
+	if c := h.LastCheckpoint(); c != full {
+		t.Errorf("the last is %+v, not %+v", c, full)
+	}
+	next, err := h.Checkpoint(within(t), false)
+	if err != nil || next.ID <= full.ID || h.LastCheckpoint() != next {
+		t.Errorf("checkpoint %+v behind %d, the last is %+v: %v", next, full.ID, h.LastCheckpoint(), err)
+	}
+	if err := h.Cancel(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Checkpoint(within(t), true); err == nil {
+		t.Error("a checkpoint behind the end")
+	}
+}
+
 // TestRunSavepoints takes one while the job runs, one to stop, and one to drain, and begins new runs from them.
 func TestRunSavepoints(t *testing.T) {
 	saves := t.TempDir()

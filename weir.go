@@ -149,6 +149,38 @@ func (h *Handle) Drain(ctx context.Context, dir string) (path string, err error)
 	return h.job.StopWithSavepoint(ctx, h.savepointDir(dir), true)
 }
 
+// Checkpoint is a completed checkpoint.
+type Checkpoint struct {
+	ID int64
+	// Completed is when it was, Duration the time from its trigger until then.
+	Completed time.Time
+	Duration  time.Duration
+	// Bytes is the size of all state that it refers to, also of what earlier checkpoints wrote.
+	Bytes int64
+}
+
+// Checkpoint takes a checkpoint now, beside those that are due, and returns once it is complete. A full one builds on no
+// earlier checkpoint.
+func (h *Handle) Checkpoint(ctx context.Context, full bool) (Checkpoint, error) {
+	id, err := h.job.Checkpoint(ctx, full)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	d, err := h.job.Status(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	for _, c := range d.Checkpoints.History {
+		if c.ID == id {
+			return Checkpoint(checkpointOf(c)), nil
+		}
+	}
+	return Checkpoint{ID: id}, nil // so many came meanwhile that its figures are gone
+}
+
+// LastCheckpoint returns the newest completed checkpoint; its ID is zero where there is none.
+func (h *Handle) LastCheckpoint() Checkpoint { return Checkpoint(h.report(time.Now()).Checkpoint) }
+
 // JobStatus is the state of a job: RUNNING, FINISHED and so on, as Flink names them.
 type JobStatus string
 

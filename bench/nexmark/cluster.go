@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,6 +34,7 @@ func clusterJobs() map[string]weir.Build {
 			s := settings{
 				parallelism:        env.Flag("subtasks", 2, "subtasks of each step"),
 				checkpointInterval: env.Flag("checkpoint-every", 10*time.Second, "time between checkpoints, 0 for none"),
+				lingers:            env.Flag("linger", false, "don't end behind the last event"),
 			}
 			g, err := NewGenerator(c)
 			if err != nil {
@@ -57,6 +59,9 @@ func (o *options) arguments() []string {
 type sessionCluster struct {
 	*processes.Cluster
 	program string
+	// arguments are those of each job, which reads so many events.
+	arguments []string
+	events    int64
 }
 
 // memory is that of a TaskManager.
@@ -79,7 +84,7 @@ func startSession(ctx context.Context, dir string, o *options) (*sessionCluster,
 	if err != nil {
 		return nil, err
 	}
-	s := &sessionCluster{Cluster: c}
+	s := &sessionCluster{Cluster: c, arguments: o.arguments(), events: o.config.Events}
 	err = s.Await(ctx, "all slots are there", func() bool {
 		n, err := c.Slots(ctx)
 		return err == nil && n == o.taskManagers*slots
@@ -93,15 +98,15 @@ func startSession(ctx context.Context, dir string, o *options) (*sessionCluster,
 	return s, nil
 }
 
-// measure runs the job of a query to its end. Its time is from the start of the job to its end, with the start of its
+// run runs the job of a query to its end. Its time is from the start of the job to its end, with the start of its
 // processes; CPU time is that of all processes of the cluster. Records go through sockets here anyway.
-func (s *sessionCluster) measure(ctx context.Context, q query, o *options, w way) (spent, error) {
+func (s *sessionCluster) run(ctx context.Context, q query, w way) (spent, error) {
 	before, err := s.spent()
 	if err != nil {
 		return spent{}, err
 	}
 	id, err := s.REST.Run(ctx, s.program, restclient.Submission{
-		Job: q.name, Arguments: o.arguments(), Name: q.name,
+		Job: q.name, Arguments: s.arguments, Name: q.name,
 		Settings: map[string]string{objectReuse: strconv.FormatBool(w.objectReuse)},
 	})
 	if err != nil {
@@ -122,11 +127,7 @@ func (s *sessionCluster) measure(ctx context.Context, q query, o *options, w way
 		return spent{}, fmt.Errorf("the job is %s: %s", last.State, last.Failure)
 	}
 	// What its processes took is known once their parents have seen their end.
-	err = s.Await(ctx, "its processes have ended", func() bool {
-		all := s.Tree()
-		return len(all[processes.JobMaster])+len(all[processes.Executor]) == 0
-	})
-	if err != nil {
+	if err := s.awaitNoJob(ctx); err != nil {
 		return spent{}, err
 	}
 	after, err := s.spent()
@@ -134,6 +135,37 @@ func (s *sessionCluster) measure(ctx context.Context, q query, o *options, w way
 		Seconds:    (time.Duration(last.EndTime-last.StartTime) * time.Millisecond).Seconds(),
 		CPUSeconds: (after - before).Seconds(), Rows: last.RecordsOut,
 	}, err
+}
+
+func (s *sessionCluster) awaitNoJob(ctx context.Context) error {
+	return s.Await(ctx, "its processes have ended", func() bool {
+		all := s.Tree()
+		return len(all[processes.JobMaster])+len(all[processes.Executor]) == 0
+	})
+}
+
+// checkpoint takes one of a job that has read all events.
+func (s *sessionCluster) checkpoint(ctx context.Context, q query) (held, error) {
+	id, err := s.REST.Run(ctx, s.program, restclient.Submission{Job: q.name, Arguments: append(slices.Clip(s.arguments), "--linger"), Name: q.name})
+	if err != nil {
+		return held{}, err
+	}
+	p := &restclient.Progress{}
+	err = s.Await(ctx, "the job has read all events", func() bool {
+		var err error
+		p, err = s.REST.Progress(ctx, id)
+		return err == nil && (p.RecordsIn >= s.events || p.Ended())
+	})
+	if err == nil {
+		_, err = s.REST.Checkpoint(ctx, id)
+	}
+	if err == nil {
+		p, err = s.REST.Progress(ctx, id)
+	}
+	if err := errors.Join(err, s.REST.Cancel(ctx, id), s.awaitNoJob(ctx)); err != nil {
+		return held{}, err
+	}
+	return held{Bytes: p.LastCheckpointBytes, Seconds: (time.Duration(p.LastCheckpointDuration) * time.Millisecond).Seconds()}, nil
 }
 
 // spent is the CPU time of the JobManager, the TaskManagers and their children.

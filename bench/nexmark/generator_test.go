@@ -213,7 +213,7 @@ func TestSource(t *testing.T) {
 	for _, n := range []int64{0, 30, 1500} {
 		g := newGenerator(t, Config{Events: n})
 		connectortest.Source(t, connectortest.SourceConfig[Event, Lane, Undealt]{
-			New:  func(*testing.T) connector.Source[Event, Lane, Undealt] { return Source{g} },
+			New:  func(*testing.T) connector.Source[Event, Lane, Undealt] { return Source{Generator: g} },
 			Want: g.all(),
 			Key: func(e *Event) string {
 				return fmt.Sprint(e.Kind, e.Person.ID, e.Auction.ID, e.Bid.Price, e.Bid.Bidder, e.Bid.At, e.Bid.Extra)

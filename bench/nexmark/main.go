@@ -31,9 +31,9 @@ type options struct {
 	queries []query
 	config  Config
 	settings
-	hand, borrowed, cluster bool
-	taskManagers            int
-	engine, flinkHome       string
+	hand, borrowed, cluster, state bool
+	taskManagers                   int
+	engine, flinkHome              string
 	// flinkVersion is that of flinkHome.
 	flinkVersion string
 	json         string
@@ -50,6 +50,7 @@ func parseOptions(args []string) (options, error) {
 	f.Uint64Var(&o.config.Seed, "seed", 1, "picks the sequence of events")
 	f.IntVar(&o.parallelism, "parallelism", 2, "subtasks of each step")
 	f.DurationVar(&o.checkpointInterval, "checkpoint-interval", 10*time.Second, "time between checkpoints, 0 for none")
+	f.BoolVar(&o.state, "state", true, "run the jobs once more for the size of their state and the time of a checkpoint behind all events")
 	f.BoolVar(&o.hand, "hand", false, "run the hand-written loops too")
 	f.BoolVar(&o.borrowed, "borrowed", false, "run the jobs also with records that go through sockets, with and without "+objectReuse)
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file to write a CPU profile to, of jobs and loops")
@@ -131,14 +132,14 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	job := func(q query, w way) (spent, error) { return measureJob(ctx, g, q, o.settings, w) }
+	var jobs runner = embedded{g, o.settings}
 	if o.cluster {
 		s, err := startSession(ctx, o.checkpointDir, &o)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, s.Stop()) }()
-		job = func(q query, w way) (spent, error) { return s.measure(ctx, q, &o, w) }
+		jobs = s
 	}
 	beside := func(query) (*flink.Spent, error) { return nil, nil }
 	if o.engine == engineFlink {
@@ -157,7 +158,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	r := newReport(ctx, &o)
 	r.printHead(out)
 	for _, q := range o.queries {
-		figures, err := measure(g, q, job, &o)
+		figures, err := measure(ctx, g, q, jobs, &o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
@@ -174,9 +175,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return nil
 }
 
+// runner runs the jobs of queries.
+type runner interface {
+	// run runs a job to its end, and tells what it took.
+	run(ctx context.Context, q query, w way) (spent, error)
+	// checkpoint runs a job until it has read all events, takes a checkpoint, and ends it.
+	checkpoint(ctx context.Context, q query) (held, error)
+}
+
 // measure runs a job, and then what was asked for beside it.
-func measure(g *Generator, q query, job func(query, way) (spent, error), o *options) (figures, error) {
-	took, err := job(q, way{})
+func measure(ctx context.Context, g *Generator, q query, jobs runner, o *options) (figures, error) {
+	took, err := jobs.run(ctx, q, way{})
 	if err != nil {
 		return figures{}, err
 	}
@@ -185,14 +194,21 @@ func measure(g *Generator, q query, job func(query, way) (spent, error), o *opti
 		hand := spend(func() int64 { return q.hand(g) })
 		f.Hand = &hand
 	}
+	if o.state {
+		state, err := jobs.checkpoint(ctx, q)
+		if err != nil {
+			return f, fmt.Errorf("checkpoint behind all events: %w", err)
+		}
+		f.State = &state
+	}
 	if o.borrowed {
 		sockets := way{taskManagers: o.taskManagers, exchange: "unix"}
-		owned, err := job(q, sockets)
+		owned, err := jobs.run(ctx, q, sockets)
 		if err != nil {
 			return f, fmt.Errorf("with sockets: %w", err)
 		}
 		sockets.objectReuse = true
-		borrowed, err := job(q, sockets)
+		borrowed, err := jobs.run(ctx, q, sockets)
 		if err != nil {
 			return f, fmt.Errorf("with sockets and %s: %w", objectReuse, err)
 		}

@@ -50,7 +50,7 @@ func logQuery() query {
 	return query{name: "q10", hand: handQ10, flinkPerCore: 122_000, job: func(g *Generator, s settings, rows *counter) weir.Build {
 		return func(env *stream.Env) error {
 			s.apply(env)
-			bids, log := q10(eventsOf(env, g), filepath.Join(s.checkpointDir, "q10"))
+			bids, log := q10(eventsOf(env, Source{g, s.lingers}), filepath.Join(s.checkpointDir, "q10"))
 			bids.To("out", countedLog{log.Overwrite(true), rows})
 			return nil
 		}

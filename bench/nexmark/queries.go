@@ -28,6 +28,8 @@ type settings struct {
 	checkpointInterval time.Duration
 	// checkpointDir is for checkpoints, and for what a job writes beside them.
 	checkpointDir string
+	// lingers tells that a job does not end behind the last event.
+	lingers bool
 }
 
 // way is how TaskManagers of an embedded job reach each other, and whom strings of records belong to that went through a
@@ -110,13 +112,16 @@ func queryOf[T any](
 	return query{name: name, hand: hand, flinkPerCore: flinkPerCore, job: func(g *Generator, s settings, rows *counter) weir.Build {
 		return func(env *stream.Env) error {
 			s.apply(env)
-			q(eventsOf(env, g)).To("out", blackhole[T]{rows})
+			q(eventsOf(env, Source{g, s.lingers})).To("out", blackhole[T]{rows})
 			return nil
 		}
 	}}
 }
 
+// eventsUID is the uid of the source.
+const eventsUID = "events"
+
 // eventsOf reads the events, with watermarks as far behind as the benchmark has them.
-func eventsOf(env *stream.Env, g *Generator) stream.Stream[Event] {
-	return env.From("events", Source{g}).Watermarks(watermark.BoundedOutOfOrderness(watermarkDelay, (*Event).time))
+func eventsOf(env *stream.Env, s Source) stream.Stream[Event] {
+	return env.From(eventsUID, s).Watermarks(watermark.BoundedOutOfOrderness(watermarkDelay, (*Event).time))
 }

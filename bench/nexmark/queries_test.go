@@ -45,7 +45,7 @@ func checkView[T any](name string, q func(stream.Stream[Event]) stream.Stream[T]
 		}
 		got := collect.New[T]()
 		streamtest.Run(t, func(env *stream.Env) error {
-			q(eventsOf(env, g)).To("out", got.Sink())
+			q(eventsOf(env, Source{Generator: g})).To("out", got.Sink())
 			return nil
 		}, opts...)
 		compareViews(t, viewOf(got.Rows(), key), viewOf(want(events), key))
@@ -60,7 +60,7 @@ func checkLog(t *testing.T, g *Generator, events []Event, readsRows bool, opts .
 	}
 	dir := t.TempDir()
 	streamtest.Run(t, func(env *stream.Env) error {
-		bids, log := q10(eventsOf(env, g), dir)
+		bids, log := q10(eventsOf(env, Source{Generator: g}), dir)
 		bids.To("out", log)
 		return nil
 	}, opts...)

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weir-stream/weir"
 	"github.com/weir-stream/weir/bench/flink"
 	"github.com/weir-stream/weir/bench/processes"
 	"github.com/weir-stream/weir/bench/program"
@@ -45,25 +44,12 @@ func allocated() uint64 {
 	return m.Mallocs
 }
 
-// measureJob runs the job of a query to its end.
-func measureJob(ctx context.Context, g *Generator, q query, s settings, w way) (spent, error) {
-	var rows counter
-	var err error
-	figures := spend(func() int64 {
-		var h *weir.Handle
-		if h, err = weir.Run(ctx, q.name, q.job(g, s, &rows), w.options()); err == nil {
-			err = h.Wait()
-		}
-		return rows.n.Load()
-	})
-	return figures, err
-}
-
 // figures are those of a query.
 type figures struct {
 	Query string `json:"query"`
 	Job   spent  `json:"job"`
 	Hand  *spent `json:"hand,omitempty"`
+	State *held  `json:"state,omitempty"`
 	// Owned and Borrowed are the job where records go through sockets, with strings that are copied and with such that are
 	// not.
 	Owned    *spent `json:"owned,omitempty"`
@@ -132,8 +118,13 @@ func (r *report) columns() []column {
 		{"events/CPU-s", 13, "%.0f", func(f *figures) float64 { return f.PerCPUSecond }, true},
 		{"rows out", 12, "%.0f", func(f *figures) float64 { return float64(f.Job.Rows) }, true},
 		{"objects/event", 13, "%.5f", func(f *figures) float64 { return f.ObjectsPerEvent }, true},
-		{"x Flink", 8, "%.1f", func(f *figures) float64 { return f.TimesFlink }, false},
 	}
+	if r.state {
+		all = append(all,
+			column{"state KB", 9, "%.1f", func(f *figures) float64 { return float64(f.State.Bytes) / 1e3 }, true},
+			column{"checkpoint ms", 13, "%.1f", func(f *figures) float64 { return f.State.Seconds * 1e3 }, true})
+	}
+	all = append(all, column{"x Flink", 8, "%.1f", func(f *figures) float64 { return f.TimesFlink }, false})
 	if r.hand {
 		all = append(all,
 			column{"x loop", 7, "%.2f", func(f *figures) float64 { return f.TimesHand }, false},
@@ -183,8 +174,8 @@ type report struct {
 	// Flink is the version that ran beside the jobs.
 	Flink   string    `json:"flink,omitempty"`
 	Queries []figures `json:"queries"`
-	// hand and borrowed are what was asked for.
-	hand, borrowed bool
+	// hand, borrowed and state are what was asked for.
+	hand, borrowed, state bool
 }
 
 func newReport(ctx context.Context, o *options) *report {
@@ -192,7 +183,7 @@ func newReport(ctx context.Context, o *options) *report {
 		Machine: processes.Machine(), Cores: runtime.NumCPU(), Go: runtime.Version(), Commit: commit(ctx), At: time.Now().UTC(),
 		Events: o.config.Events, EventsPerSecond: o.config.EventsPerSecond, OutOfOrder: o.config.OutOfOrder, Seed: o.config.Seed,
 		Parallelism: o.parallelism, CheckpointInterval: o.checkpointInterval.String(),
-		Flink: o.flinkVersion, hand: o.hand, borrowed: o.borrowed,
+		Flink: o.flinkVersion, hand: o.hand, borrowed: o.borrowed, state: o.state,
 	}
 	if o.cluster {
 		r.TaskManagers = o.taskManagers

@@ -17,7 +17,7 @@ var upserts = map[string]bool{"q4": true, "q9": true, "q18": true, "q19": true}
 
 // TestRun runs all queries with their loops, and reads what was written of them.
 func TestRun(t *testing.T) {
-	o, err := parseOptions([]string{"--events", "2000", "--hand", "--borrowed"})
+	o, err := parseOptions([]string{"--events", "2000", "--hand", "--borrowed", "--state=false"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	o.checkpointDir = t.TempDir()
 	r := newReport(t.Context(), &o)
 	for _, q := range o.queries {
-		f, err := measure(g, q, func(q query, w way) (spent, error) { return measureJob(t.Context(), g, q, o.settings, w) }, &o)
+		f, err := measure(t.Context(), g, q, embedded{g, o.settings}, &o)
 		if err != nil {
 			t.Fatalf("%s: %v", q.name, err)
 		}
@@ -53,6 +53,36 @@ func TestRun(t *testing.T) {
 	var again report
 	if err := json.Unmarshal(text, &again); err != nil || len(again.Queries) != len(queries()) || again.Events != 2000 {
 		t.Errorf("%d queries of %d events: %v", len(again.Queries), again.Events, err)
+	}
+}
+
+// TestCheckpoint has a look at what queries remember behind the last event: nothing, and people with auctions.
+func TestCheckpoint(t *testing.T) {
+	o, err := parseOptions([]string{"--events", "20000", "--queries", "q0,q3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGenerator(t, o.config)
+	o.checkpointDir = t.TempDir()
+	r := newReport(t.Context(), &o)
+	var bytes []int64
+	for _, q := range o.queries {
+		f, err := measure(t.Context(), g, q, embedded{g, o.settings}, &o)
+		if err != nil {
+			t.Fatalf("%s: %v", q.name, err)
+		}
+		if f.State.Seconds <= 0 {
+			t.Errorf("%s: a checkpoint takes %v s", q.name, f.State.Seconds)
+		}
+		f.compare(g.Events)
+		var row strings.Builder
+		if r.printRow(&row, &f); len(strings.Fields(row.String())) != 1+len(r.columns()) {
+			t.Errorf("%s: row %q has not %d columns", q.name, row.String(), 1+len(r.columns()))
+		}
+		bytes = append(bytes, f.State.Bytes)
+	}
+	if bytes[0] > 1000 || bytes[1] < 10_000 {
+		t.Errorf("%v bytes", bytes)
 	}
 }
 

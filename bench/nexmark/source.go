@@ -26,7 +26,11 @@ const (
 //
 // Lanes interleave, so that the readers advance together in event time, and what an event is does not depend on how many
 // readers there are.
-type Source struct{ *Generator }
+type Source struct {
+	*Generator
+	// Lingers tells that the input does not end behind the last event.
+	Lingers bool
+}
 
 // Boundedness is Bounded.
 func (s Source) Boundedness() connector.Boundedness { return connector.Bounded }
@@ -57,7 +61,7 @@ func (s Source) NewEnumerator(_ context.Context, rt connector.EnumeratorContext[
 
 // NewReader makes a reader.
 func (s Source) NewReader(_ context.Context, rt connector.RuntimeContext) (connector.Reader[Event, Lane], error) {
-	return &reader{rt: rt, g: s.Generator}, nil
+	return &reader{rt: rt, g: s.Generator, lingers: s.Lingers}, nil
 }
 
 var _ connector.Source[Event, Lane, Undealt] = Source{}
@@ -115,10 +119,11 @@ func (e *enumerator) Close() error { return nil }
 
 // reader fills batches, always from the lane that is furthest back.
 type reader struct {
-	rt     connector.RuntimeContext
-	g      *Generator
-	held   []heldLane
-	noMore bool
+	rt      connector.RuntimeContext
+	g       *Generator
+	held    []heldLane
+	noMore  bool
+	lingers bool
 }
 
 // heldLane is a lane with its id, which is made once.
@@ -142,7 +147,7 @@ func (r *reader) NoMoreSplits() {
 
 func (r *reader) Poll(b *element.Batch[Event]) (string, error) {
 	if len(r.held) == 0 {
-		if r.noMore {
+		if r.noMore && !r.lingers {
 			return "", io.EOF
 		}
 		return "", connector.ErrWait

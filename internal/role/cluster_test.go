@@ -91,19 +91,19 @@ func (c *cluster) startTaskManager(id string, logger *slog.Logger) {
 	})
 }
 
-func (c *cluster) spec(role weirpb.Role) *weirpb.RoleSpec {
+func (c *cluster) spec(role weirpb.Role, job string) *weirpb.RoleSpec {
 	settings := map[string]string{
 		"parallelism.default": "2", "heartbeat.interval": heartbeat.String(),
 		"execution.checkpointing.interval": "100 ms", "execution.checkpointing.savepoint-dir": "savepoints",
 	}
 	maps.Copy(settings, c.settings)
-	return &weirpb.RoleSpec{Role: role, JobId: c.job, Dir: c.dir, Arguments: c.arguments, Settings: settings}
+	return &weirpb.RoleSpec{Role: role, JobId: job, Dir: c.dir, Arguments: c.arguments, Settings: settings}
 }
 
 // lead starts the JobMaster of the job; the function ends it.
 func (c *cluster) lead(change func(*weirpb.RoleSpec)) (*process.Process, *weirpb.RoleReady) {
 	c.t.Helper()
-	spec := c.spec(weirpb.Role_ROLE_JOB_MASTER)
+	spec := c.spec(weirpb.Role_ROLE_JOB_MASTER, c.job)
 	spec.JobMaster = &weirpb.JobMasterSpec{
 		ResourceManager: resourcemanager.Name, Dispatcher: "dispatcher", CheckpointDir: filepath.Join(c.dir, "checkpoints"),
 	}
@@ -140,8 +140,7 @@ func (l *link) Send(f *weirpb.Frame) bool {
 // newExecutor implements taskmanager.Config.Executor by a child.
 func (c *cluster) newExecutor(r taskmanager.ExecutorRequest) (taskmanager.Executor, error) {
 	x := &relay{request: r, next: r.Now, gone: make(chan struct{})}
-	spec := c.spec(weirpb.Role_ROLE_EXECUTOR)
-	spec.JobId = r.JobID
+	spec := c.spec(weirpb.Role_ROLE_EXECUTOR, r.JobID)
 	spec.Executor = &weirpb.ExecutorSpec{
 		TaskManager: r.TaskManager, Incarnation: r.Incarnation, HostId: "h", Listen: "127.0.0.1:0",
 		CheckpointDir: filepath.Join(c.dir, "checkpoints"), Socket: filepath.Join(c.t.TempDir(), "s"), MemoryBytes: 256 << 20, Slots: 1, HeartbeatMillis: heartbeat.Milliseconds(),

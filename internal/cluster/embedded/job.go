@@ -70,6 +70,14 @@ func (j *Job) Cancel() {
 	}
 }
 
+// Checkpoint takes a checkpoint now and returns its id. A full one builds on no earlier one.
+func (j *Job) Checkpoint(ctx context.Context, full bool) (int64, error) {
+	if j.master == nil {
+		return 0, ErrEnded
+	}
+	return j.master.Checkpoint(ctx, full)
+}
+
 // Savepoint takes a savepoint below dir, an absolute path, and returns its own path.
 func (j *Job) Savepoint(ctx context.Context, dir string) (string, error) {
 	if j.master == nil {

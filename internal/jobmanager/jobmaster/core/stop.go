@@ -18,8 +18,10 @@ func (m *Master) Request(r coordinator.Request, now time.Time) {
 	switch {
 	case m.status.Ended() || m.status == JobFailing || m.status == JobCancelling || m.checks.ending:
 		m.do(Reply{coordinator.Reply{Number: r.Number, Err: errors.New("the job is ending")}})
-	case m.status != JobRunning || !m.allDeployed():
-		m.do(Reply{coordinator.Reply{Number: r.Number, Err: errors.New("the job does not run at present: " + m.status.String())}})
+	case m.status != JobRunning:
+		m.do(Reply{coordinator.Reply{Number: r.Number, Err: errors.New("the job does not run, it is " + m.status.String())}})
+	case !m.allDeployed():
+		m.do(Reply{coordinator.Reply{Number: r.Number, Err: errors.New("some tasks of the job do not run yet: try again once all do")}})
 	default:
 		m.tell(r)
 	}
