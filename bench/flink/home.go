@@ -78,24 +78,32 @@ func javaTool(name string) (string, error) {
 	return path, nil
 }
 
-// Compile compiles a factory of tables, whose source and full name are given, into a directory of dir, to be given to Start.
-func (h Home) Compile(ctx context.Context, dir, name, source string) (classes string, err error) {
+// Factory is a factory of tables in Java: the full name of its class, and its source.
+type Factory struct{ Name, Source string }
+
+// Compile compiles factories of tables into a directory of dir, to be given to Start.
+func (h Home) Compile(ctx context.Context, dir string, factories ...Factory) (classes string, err error) {
 	classes = filepath.Join(dir, "classes")
 	services := filepath.Join(classes, "META-INF", "services")
 	if err := os.MkdirAll(services, 0o755); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(services, "org.apache.flink.table.factories.Factory"), []byte(name+"\n"), 0o644); err != nil {
+	args := []string{"-nowarn", "-d", classes, "-cp", h.libraries()}
+	var names strings.Builder
+	for _, f := range factories {
+		fmt.Fprintln(&names, f.Name)
+		file := filepath.Join(dir, f.Name[strings.LastIndexByte(f.Name, '.')+1:]+".java")
+		if err := os.WriteFile(file, []byte(f.Source), 0o644); err != nil {
+			return "", err
+		}
+		args = append(args, file)
+	}
+	list := filepath.Join(services, "org.apache.flink.table.factories.Factory")
+	if err := os.WriteFile(list, []byte(names.String()), 0o644); err != nil {
 		return "", err
 	}
-	short := name[strings.LastIndexByte(name, '.')+1:]
-	file := filepath.Join(dir, short+".java")
-	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, h.javac, "-nowarn", "-d", classes, "-cp", h.libraries(), file).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("compile %s for Flink %s: %w\n%s", name, h.Version, err, out)
+	if out, err := exec.CommandContext(ctx, h.javac, args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile for Flink %s: %w\n%s", h.Version, err, out)
 	}
 	return classes, nil
 }

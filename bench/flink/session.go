@@ -84,8 +84,8 @@ func (s *Session) classPath(more ...string) string {
 	return strings.Join(append(all, more...), string(os.PathListSeparator))
 }
 
-// configure writes the configuration: on loopback, state in the heap, SQL that gathers changes for up to two seconds before
-// it looks at state, which it likes best.
+// configure writes the configuration: on loopback, state in the heap, no second try of what fails, SQL that gathers changes for up
+// to two seconds before it looks at state, which it likes best.
 func (s *Session) configure(rpc, web int) error {
 	c := s.config
 	lines := []string{
@@ -94,7 +94,7 @@ func (s *Session) configure(rpc, web int) error {
 		fmt.Sprint("jobmanager.rpc.port: ", rpc), fmt.Sprint("rest.port: ", web),
 		fmt.Sprint("taskmanager.numberOfTaskSlots: ", c.Slots), fmt.Sprint("parallelism.default: ", c.Slots),
 		"taskmanager.memory.process.size: " + c.Memory,
-		"state.backend.type: hashmap",
+		"state.backend.type: hashmap", "restart-strategy.type: disable",
 		"execution.checkpointing.dir: file://" + filepath.Join(c.Dir, "checkpoints"),
 		"execution.checkpointing.checkpoints-after-tasks-finish.enabled: false",
 		"table.exec.mini-batch.enabled: true", "table.exec.mini-batch.allow-latency: 2s", "table.exec.mini-batch.size: 50000",

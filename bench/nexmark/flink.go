@@ -21,11 +21,20 @@ import (
 //go:embed flink
 var flinkFiles embed.FS
 
-// flinkMemory is that of Flink's TaskManager, flinkSource the class that makes the events.
-const (
-	flinkMemory = "8g"
-	flinkSource = "weir.nexmark.NexmarkSource"
-)
+// flinkMemory is that of Flink's TaskManager.
+const flinkMemory = "8g"
+
+// flinkFactories are the classes of its tables: the events, the side input of q13, and a sink for answers that are compared.
+func flinkFactories() (all []flink.Factory, err error) {
+	for _, name := range []string{"NexmarkSource", "SideInput", "Answers"} {
+		source, err := flinkFiles.ReadFile("flink/" + name + ".java")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, flink.Factory{Name: "weir.nexmark." + name, Source: string(source)})
+	}
+	return all, nil
+}
 
 // flinkEngine is a session of Flink with what its scripts are made of.
 type flinkEngine struct {
@@ -36,10 +45,15 @@ type flinkEngine struct {
 
 // sqlValues are filled into the scripts.
 type sqlValues struct {
-	Events, Rate, Base int64
-	Seed               uint64
-	Vocabulary, Dir    string
+	Events, Rate, Base, OutOfOrder int64
+	Seed                           uint64
+	Vocabulary, SideInput, Dir     string
+	// Answers are the options of the table that results go to.
+	Answers string
 }
+
+// blackholeTable has Flink forget the results.
+const blackholeTable = "'connector' = 'blackhole'"
 
 // hasFlink tells whether there is SQL for a query.
 func hasFlink(q query) bool {
@@ -53,17 +67,21 @@ func startFlink(ctx context.Context, h flink.Home, dir string, g *Generator, o *
 		return nil, err
 	}
 	e := &flinkEngine{version: h.Version, values: sqlValues{
-		Events: g.Events, Rate: g.EventsPerSecond, Base: g.base, Seed: g.Seed,
-		Vocabulary: filepath.Join(dir, "vocabulary"), Dir: dir,
+		Events: g.Events, Rate: g.EventsPerSecond, Base: g.base, OutOfOrder: g.OutOfOrder, Seed: g.Seed,
+		Vocabulary: filepath.Join(dir, "vocabulary"), SideInput: filepath.Join(dir, "side-input"), Dir: dir,
+		Answers: blackholeTable,
 	}}
 	if err := os.WriteFile(e.values.Vocabulary, []byte(g.vocabulary.text()), 0o644); err != nil {
 		return nil, err
 	}
-	source, err := flinkFiles.ReadFile("flink/NexmarkSource.java")
+	if err := os.WriteFile(e.values.SideInput, []byte(sideInputText()), 0o644); err != nil {
+		return nil, err
+	}
+	factories, err := flinkFactories()
 	if err != nil {
 		return nil, err
 	}
-	classes, err := h.Compile(ctx, dir, flinkSource, string(source))
+	classes, err := h.Compile(ctx, dir, factories...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +105,16 @@ func (v *vocabulary) text() string {
 		lines = append(lines, strings.Join(list, "\t"))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// sideInputText is the side input of q13, the value of each key a line.
+func sideInputText() string {
+	var text strings.Builder
+	side := sideInput()
+	for key := range int64(len(side)) {
+		fmt.Fprintln(&text, side[key])
+	}
+	return text.String()
 }
 
 // script is the SQL of a query, with the tables that it reads.

@@ -13,7 +13,8 @@ func TestEngineOptions(t *testing.T) {
 		"--engine spark": "want weir or flink",
 		"--engine flink": "needs --flink-home",
 		"--flink-home x": "is for --engine flink",
-		"--engine flink --flink-home x --out-of-order 5": "--out-of-order must be 1",
+		"--check":        "needs --engine flink",
+		"--engine flink --flink-home x --check --hand": "measures nothing",
 	} {
 		if _, err := parseOptions(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
@@ -25,12 +26,16 @@ func TestEngineOptions(t *testing.T) {
 	}
 }
 
-// TestScripts fills in the SQL of all queries that Flink has a figure for, and of no others.
+// TestScripts fills in the SQL of all queries but q6, which Flink can't. Each has answers to be compared.
 func TestScripts(t *testing.T) {
-	v := sqlValues{Events: 12345, Rate: 678, Base: 9, Seed: 42, Vocabulary: "/words", Dir: "/dir"}
+	v := sqlValues{
+		Events: 12345, Rate: 678, Base: 9, Seed: 42, OutOfOrder: 1, Vocabulary: "/words", SideInput: "/side", Dir: "/dir",
+		Answers: blackholeTable,
+	}
+	all := allAnswers()
 	for _, q := range queries() {
-		if hasFlink(q) != (q.flinkPerCore > 0) {
-			t.Errorf("%s: there is SQL: %v", q.name, hasFlink(q))
+		if _, compared := all[q.name]; hasFlink(q) != (q.name != "q6") || hasFlink(q) != compared {
+			t.Errorf("%s: there is SQL: %v, answers: %v", q.name, hasFlink(q), compared)
 		}
 		if !hasFlink(q) {
 			continue
@@ -39,13 +44,30 @@ func TestScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		into := "CREATE TABLE answers "
+		into := "CREATE TABLE answers WITH (" + blackholeTable + ")"
 		if q.name == "q10" {
 			into = "'path' = 'file:///dir/log'"
 		}
 		if strings.Contains(script, "{{") || !strings.Contains(script, "'events' = '12345'") || !strings.Contains(script, into) {
 			t.Errorf("%s:\n%s", q.name, script)
 		}
+	}
+}
+
+// TestFactories finds the class of each factory in its source.
+func TestFactories(t *testing.T) {
+	all, err := flinkFactories()
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%d factories: %v", len(all), err)
+	}
+	for _, f := range all {
+		_, class, _ := strings.Cut(f.Name, "weir.nexmark.")
+		if !strings.Contains(f.Source, "public final class "+class+" ") {
+			t.Errorf("%s is not in its source", f.Name)
+		}
+	}
+	if lines := strings.Split(sideInputText(), "\n"); len(lines) != sideRows+1 || lines[3] != "side-21" {
+		t.Errorf("%d lines of the side input", len(lines))
 	}
 }
 

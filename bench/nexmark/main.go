@@ -34,6 +34,7 @@ type options struct {
 	hand, borrowed, cluster, state bool
 	taskManagers                   int
 	engine, flinkHome              string
+	check                          bool
 	// flinkVersion is that of flinkHome.
 	flinkVersion string
 	json         string
@@ -58,6 +59,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.taskManagers, "taskmanagers", 2, "TaskManagers of that cluster, and of the jobs of --borrowed")
 	f.StringVar(&o.engine, "engine", engineWeir, "what runs the queries: "+engineWeir+", or "+engineFlink+" too, beside it")
 	f.StringVar(&o.flinkHome, "flink-home", "", "directory of a distribution of Flink, for --engine "+engineFlink)
+	f.BoolVar(&o.check, "check", false, "with --engine "+engineFlink+": instead of measuring, compare what both compute; ends with 1 if they differ")
 	f.StringVar(&o.json, "json", "", "file to write the figures to")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -88,8 +90,10 @@ func (o *options) checkEngine() error {
 		return fmt.Errorf("--flink-home is for --engine %s", engineFlink)
 	case o.engine == engineFlink && o.flinkHome == "":
 		return fmt.Errorf("--engine %s needs --flink-home: the directory of a distribution of Flink", engineFlink)
-	case o.engine == engineFlink && o.config.OutOfOrder != 1:
-		return fmt.Errorf("--engine %s makes its events in order: --out-of-order must be 1", engineFlink)
+	case o.check && o.engine != engineFlink:
+		return fmt.Errorf("--check needs --engine %s: it compares the answers", engineFlink)
+	case o.check && (o.hand || o.borrowed || o.cluster || o.state || o.json != ""):
+		return errors.New("--check measures nothing: leave out --hand, --borrowed, --cluster, --state and --json")
 	}
 	return nil
 }
@@ -152,6 +156,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, e.Stop()) }()
+		if o.check {
+			return e.check(ctx, out, g, &o)
+		}
 		beside = func(q query) (*flink.Spent, error) { return e.measure(ctx, q) }
 		o.flinkVersion = home.Version
 	}

@@ -5,8 +5,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -64,66 +62,39 @@ func checkLog(t *testing.T, g *Generator, events []Event, readsRows bool, opts .
 		bids.To("out", log)
 		return nil
 	}, opts...)
-	var got, want []string
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*.csv"))
+	got, err := logIn(dir, "*.csv", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		of, err := filepath.Rel(dir, filepath.Dir(f))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] { // behind the head
-			got = append(got, of+": "+line)
-		}
-	}
+	want := view{}
 	for _, o := range wantQ0(events) {
-		want = append(want, fmt.Sprintf("%s: %d,%d,%d,%d,%s",
-			o.At.Time().Format("day=2006-01-02/minute=15-04"), o.Auction, o.Bidder, o.Price, o.At, o.Extra))
+		day, minute, _ := strings.Cut(o.At.Time().Format("2006-01-02 15:04"), " ")
+		want.add(textOf(day, minute, o.Auction, o.Bidder, o.Price, o.At, o.Extra), 1)
 	}
-	text := func(line *string) any { return *line }
-	compareViews(t, viewOf(got, text), viewOf(want, text))
+	compareViews(t, got, want)
 }
 
-// viewed is a row, and how often it came: equal rows are told apart by their number only.
-type viewed struct {
-	row   string
-	times int
-}
-
-// viewOf has the last row of each key. Where the key is the row itself it counts, for then nothing may come twice.
-func viewOf[T any](rows []T, key func(*T) any) map[any]viewed {
-	view := map[any]viewed{}
+// viewOf has the last row of each key. Where the key is the row itself it has them all, for then nothing may come twice.
+func viewOf[T any](rows []T, key func(*T) any) view {
+	all, last := view{}, map[any]string{}
 	for i := range rows {
 		k, row := key(&rows[i]), fmt.Sprintf("%+v", rows[i])
-		times := 0
-		if k == any(row) {
-			times = view[k].times + 1
+		if k != any(row) && last[k] != "" {
+			all.add(last[k], -1)
 		}
-		view[k] = viewed{row, times}
+		all.add(row, 1)
+		last[k] = row
 	}
-	return view
+	return all
 }
 
-func compareViews(t *testing.T, got, want map[any]viewed) {
+func compareViews(t *testing.T, got, want view) {
 	t.Helper()
 	if len(want) == 0 {
 		t.Fatal("nothing to compare")
 	}
-	for k, v := range want {
-		if got[k] != v {
-			t.Fatalf("got %v\nwant %v", got[k], v)
-		}
-	}
-	for k, v := range got {
-		if _, ok := want[k]; !ok {
-			t.Fatalf("got %v\nwhich is not wanted", v)
-		}
+	if differ := differences(got, want, shownMax); len(differ) > 0 {
+		t.Fatalf("got what is here, want what is there:\n%s", strings.Join(differ, "\n"))
 	}
 }
 

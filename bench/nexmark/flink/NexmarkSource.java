@@ -35,6 +35,7 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
   private static final ConfigOption<Long> RATE = ConfigOptions.key("events-per-second").longType().noDefaultValue();
   private static final ConfigOption<Long> BASE = ConfigOptions.key("base").longType().noDefaultValue();
   private static final ConfigOption<Long> SEED = ConfigOptions.key("seed").longType().noDefaultValue();
+  private static final ConfigOption<Long> OUT_OF_ORDER = ConfigOptions.key("out-of-order").longType().noDefaultValue();
   private static final ConfigOption<String> VOCABULARY = ConfigOptions.key("vocabulary").stringType().noDefaultValue();
 
   @Override
@@ -44,7 +45,7 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
 
   @Override
   public Set<ConfigOption<?>> requiredOptions() {
-    return Set.of(EVENTS, RATE, BASE, SEED, VOCABULARY);
+    return Set.of(EVENTS, RATE, BASE, SEED, OUT_OF_ORDER, VOCABULARY);
   }
 
   @Override
@@ -57,7 +58,8 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
     FactoryUtil.TableFactoryHelper helper = FactoryUtil.createTableFactoryHelper(this, context);
     helper.validate();
     ReadableConfig o = helper.getOptions();
-    Generator g = new Generator(o.get(EVENTS), o.get(RATE), o.get(BASE), o.get(SEED), o.get(VOCABULARY));
+    Generator g = new Generator(
+        o.get(EVENTS), o.get(RATE), o.get(BASE), o.get(SEED), o.get(OUT_OF_ORDER), o.get(VOCABULARY));
     return new Table(g, context.getPhysicalRowDataType());
   }
 
@@ -97,11 +99,13 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
   private static final class Generator implements GeneratorFunction<Long, RowData> {
     private static final long GOLDEN = 0x9e3779b97f4a7c15L;
     private static final int PRICE_BITS = 12;
+    private static final long SHUFFLE_FACTOR = 953;
 
     final long events;
     private final long rate;
     private final long base;
     private final long seed;
+    private final long outOfOrder;
     private final String file;
 
     private transient long readers;
@@ -120,11 +124,12 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
     // stream is where the random words of the event at hand are.
     private transient long stream;
 
-    Generator(long events, long rate, long base, long seed, String file) {
+    Generator(long events, long rate, long base, long seed, long outOfOrder, String file) {
       this.events = events;
       this.rate = rate;
       this.base = base;
       this.seed = seed;
+      this.outOfOrder = outOfOrder;
       this.file = file;
     }
 
@@ -171,6 +176,9 @@ public final class NexmarkSource implements DynamicTableSourceFactory {
       long share = events / readers;
       if (n < share * readers) {
         n = n % share * readers + n / share;
+      }
+      if (outOfOrder > 1) {
+        n = n - n % outOfOrder + n * SHUFFLE_FACTOR % outOfOrder;
       }
       stream = mix(seed ^ n * GOLDEN);
       long turn = n / 50;

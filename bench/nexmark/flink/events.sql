@@ -11,7 +11,7 @@ CREATE TABLE events (
   WATERMARK FOR ts AS ts - INTERVAL '4' SECOND
 ) WITH (
   'connector' = 'nexmark', 'events' = '{{.Events}}', 'events-per-second' = '{{.Rate}}', 'base' = '{{.Base}}',
-  'seed' = '{{.Seed}}', 'vocabulary' = '{{.Vocabulary}}'
+  'seed' = '{{.Seed}}', 'out-of-order' = '{{.OutOfOrder}}', 'vocabulary' = '{{.Vocabulary}}'
 );
 
 CREATE VIEW people AS

@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT auction, bidder, 0.908 * price AS euros,
   CASE
     WHEN HOUR(ts) BETWEEN 8 AND 18 THEN 'dayTime'

@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT auction, DATE_FORMAT(ts, 'yyyy-MM-dd') AS `day`,
   COUNT(*) AS bids,
   COUNT(*) FILTER (WHERE price < 10000) AS bids_low,

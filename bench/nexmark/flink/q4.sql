@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT category, AVG(closing) AS mean
 FROM (
   SELECT a.category, MAX(b.price) AS closing

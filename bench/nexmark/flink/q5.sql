@@ -5,7 +5,7 @@ SELECT auction, COUNT(*) AS n, window_start, window_end
 FROM TABLE(HOP(TABLE bids, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '10' SECOND))
 GROUP BY auction, window_start, window_end;
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT c.auction, c.n
 FROM counted AS c JOIN (
   SELECT MAX(n) AS most, window_start, window_end FROM counted GROUP BY window_start, window_end

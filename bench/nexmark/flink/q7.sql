@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT b.auction, b.price, b.bidder, b.ts, b.extra
 FROM bids AS b JOIN (
   SELECT MAX(price) AS highest, window_end AS until

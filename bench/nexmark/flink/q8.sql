@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT p.id, p.name, p.window_start
 FROM (
   SELECT id, name, window_start, window_end

@@ -1,6 +1,6 @@
 -- Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
 
-CREATE TABLE answers WITH ('connector' = 'blackhole') AS
+CREATE TABLE answers WITH ({{.Answers}}) AS
 SELECT id, name, description, first_price, reserve, ts, expires, seller, category, extra, bidder, price, bid_ts, bid_extra
 FROM (
   SELECT a.*, b.bidder, b.price, b.ts AS bid_ts, b.extra AS bid_extra,
