@@ -39,7 +39,7 @@ func answersOf[T any](q func(stream.Stream[Event]) stream.Stream[T], fields func
 		rows := collect.New[string]()
 		err := runJob(ctx, func(env *stream.Env) error {
 			s.apply(env)
-			q(eventsOf(env, g)).
+			q(eventsOf(env, Source{Generator: g})).
 				FlatMap(func(row *T, out *stream.Out[string]) { out.Emit(textOf(fields(row)...)) }).
 				To("out", rows.Sink())
 			return nil

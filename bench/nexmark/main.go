@@ -92,8 +92,8 @@ func (o *options) checkEngine() error {
 		return fmt.Errorf("--engine %s needs --flink-home: the directory of a distribution of Flink", engineFlink)
 	case o.check && o.engine != engineFlink:
 		return fmt.Errorf("--check needs --engine %s: it compares the answers", engineFlink)
-	case o.check && (o.hand || o.borrowed || o.cluster || o.state || o.json != ""):
-		return errors.New("--check measures nothing: leave out --hand, --borrowed, --cluster, --state and --json")
+	case o.check && (o.hand || o.borrowed || o.cluster || o.json != ""):
+		return errors.New("--check measures nothing: leave out --hand, --borrowed, --cluster and --json")
 	}
 	return nil
 }
