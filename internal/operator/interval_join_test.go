@@ -133,7 +133,7 @@ func TestIntervalJoinForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openCo(t, step, nil)
-	for i := range 2000 {
+	for i := range 800 {
 		at := int64(i)
 		for in := range 2 {
 			err = errors.Join(err, s.send(coEvent{in, coRecord, at, "a", 2*i + in}),
