@@ -4,7 +4,9 @@ package heap
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -195,5 +197,66 @@ func checkWide(t *testing.T, n int64, at func(k int64) *wide) {
 	}
 	if at(n) != nil {
 		t.Fatal("a row that was not part of the snapshot")
+	}
+}
+
+// arrays is a writer that notes where large blocks lie.
+type arrays struct{ at map[*byte]int }
+
+func (a *arrays) Room() bool { return true }
+
+func (a *arrays) Write(b statebackend.Block) error {
+	if len(b.Data) > bufferBytes {
+		a.at[unsafe.SliceData(b.Data)]++
+	}
+	return nil
+}
+
+func TestSnapshotEncodesLargeRowsInOneBuffer(t *testing.T) {
+	t.Parallel()
+	r := newBoxedRig(t)
+	name := strings.Repeat("x", bufferBytes)
+	for k := range int64(4 * testGroups) {
+		r.write(k).Name = name
+	}
+	begin := func(id int64) {
+		if err := r.Begin(statebackend.Checkpoint{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step := func(w statebackend.Writer) bool {
+		done, err := r.Step(w, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+
+	begin(1)
+	w := &arrays{map[*byte]int{}}
+	for !step(w) {
+	}
+	blocks := 0
+	for _, n := range w.at {
+		blocks += n
+	}
+	if arrays := len(w.at); blocks < testGroups/2 || arrays > blocks/2 {
+		t.Errorf("%d large blocks in %d arrays", blocks, arrays)
+	}
+	if r.large != nil {
+		t.Error("the large buffer is kept behind the end of the snapshot")
+	}
+
+	begin(2)
+	for r.large == nil {
+		if step(w) {
+			t.Fatal("the snapshot ended without a large buffer")
+		}
+	}
+	if err := r.Aborted(2); err != nil {
+		t.Fatal(err)
+	}
+	if r.large != nil {
+		t.Error("the large buffer is kept behind an abort")
 	}
 }

@@ -122,6 +122,9 @@ func (t *Table[K, S]) Step(w statebackend.Writer, rows int) (done bool, err erro
 	}
 	t.snap.writer, t.snap.pressAt = w, t.config.ReserveBytes
 	done, err = t.step(w, max(1, rows)*(slotCost+rowCost))
+	if done {
+		t.large = nil
+	}
 	return t.snap.stepped(t.config.Name, &t.chain, done, err)
 }
 
@@ -373,7 +376,7 @@ func (t *Table[K, S]) Completed(checkpoint int64) error {
 func (t *Table[K, S]) Aborted(checkpoint int64) error {
 	if t.snap.running && t.snap.id == checkpoint {
 		t.dropHeld()
-		t.snap.running, t.snap.writer = false, nil
+		t.snap.running, t.snap.writer, t.large = false, nil, nil
 	}
 	t.chain.abort(checkpoint)
 	return nil
@@ -394,10 +397,21 @@ func (t *Table[K, S]) renumber() {
 	t.setEpoch(cur)
 }
 
-// buffersKept is how many buffers wait for their next use.
-const buffersKept = 64
+const (
+	// buffersKept is how many buffers wait for their next use that have no more room than bufferBytes and bufferRows.
+	buffersKept = 64
+	bufferBytes = 4 * blockBytes
+	bufferRows  = 4 * blockRows
+	// largeBytes bounds the room of the one that the scan keeps until the snapshot ends, for rows that need more: such a
+	// buffer grows a column at a time, which costs several times what the rows do.
+	largeBytes = 8 << 20
+)
 
 func (t *Table[K, S]) newBuffer() *buffer[K, S] {
+	if b := t.large; b != nil && t.snap.scanning {
+		t.large = nil
+		return b
+	}
 	if n := len(t.free); n > 0 {
 		b := t.free[n-1]
 		t.free = t.free[:n-1]
@@ -409,7 +423,13 @@ func (t *Table[K, S]) newBuffer() *buffer[K, S] {
 func (t *Table[K, S]) recycle(b *buffer[K, S]) {
 	clear(b.rows)
 	*b = buffer[K, S]{rows: b.rows[:0], stamps: b.stamps[:0], encoded: b.encoded[:0]}
-	if len(t.free) < buffersKept && cap(b.encoded) <= 4*blockBytes && cap(b.rows) <= 4*blockRows {
+	switch room := cap(b.encoded); {
+	case cap(b.rows) > bufferRows || room > largeBytes:
+	case room > bufferBytes:
+		if t.snap.running && (t.large == nil || cap(t.large.encoded) < room) {
+			t.large = b
+		}
+	case len(t.free) < buffersKept:
 		t.free = append(t.free, b)
 	}
 }

@@ -121,6 +121,8 @@ type Table[K comparable, S any] struct {
 	// rows and free are scratch space: rows being decoded, and buffers between two uses.
 	rows []Entry[K, S]
 	free []*buffer[K, S]
+	// large is a buffer with more room, between two uses by the scan of a running snapshot.
+	large *buffer[K, S]
 }
 
 // NewTable makes an empty table. The error names the field of S, or the part of K, that can't be stored.
