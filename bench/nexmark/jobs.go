@@ -52,7 +52,7 @@ func (e embedded) checkpoint(ctx context.Context, q query) (state held, err erro
 	defer func() { err = errors.Join(err, h.Cancel(ctx)) }()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	for h.Metrics()[eventsUID].RecordsOut < e.g.Events {
+	for h.Metrics()[eventsUID].RecordsOut < e.g.Events { //nolint:contextcheck // it does not wait
 		select {
 		case <-look.C:
 		case <-h.Done():
