@@ -37,8 +37,11 @@ func (l *List[T]) Append(v T) {
 }
 
 const (
-	// Lists begin with room for firstBytes, or one element.
-	firstBytes = 32
+	// Lists begin with room for firstBytes, and for firstItems elements if these take no more than firstBytesMax: those of
+	// records that wait for another one have a few, and growing from one by one costs more than the room.
+	firstBytes    = 32
+	firstItems    = 4
+	firstBytesMax = 256
 	// Lists double up to doubledBytes: those of busy keys get long, and copying costs more than room. Longer ones grow as
 	// slices do, by a quarter.
 	doubledBytes = 1 << 20
@@ -47,7 +50,7 @@ const (
 // widen makes room for an element at least.
 func (l *List[T]) widen() {
 	size, n := max(1, int(unsafe.Sizeof(*new(T)))), len(l.items)
-	room := max(1, firstBytes/size)
+	room := max(1, firstBytes/size, min(firstItems, firstBytesMax/size))
 	if n*size < doubledBytes {
 		room = max(room, n*3/4) // slices round up: what they make of it is twice the length, or a little less
 	}

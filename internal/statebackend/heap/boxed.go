@@ -19,8 +19,8 @@ const (
 )
 
 // Boxed is a Table whose rows lie beside it, in chunks, in the order in which they came, and stay where they are: a slot
-// has a pointer, so growth moves a few words a row, and room for rows that are not there yet is a few words, too. The
-// rows of deleted keys are used again.
+// has a pointer, so growth moves a few words a row, and room for rows that are not there yet is a few words, too. Segments
+// double, therefore. The rows of deleted keys are used again.
 //
 // It is for rows that are large, can't lie outside the collector's sight, and are encoded as soon as they are held back
 // since they point to what may change: Boxes tells. What is stored is what a Table of S stores. There are no times to live.
@@ -51,6 +51,7 @@ func NewBoxed[K comparable, S any](c Config) (*Boxed[K, S], error) {
 	if err != nil {
 		return nil, err
 	}
+	t.growthParts = growthPartsBoxed
 	return &Boxed[K, S]{Table: t, rows: chunkRowsMin}, nil
 }
 

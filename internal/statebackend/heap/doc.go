@@ -8,8 +8,8 @@
 //
 //	slot   meta { tag | dead | live | epoch of the last write }, state S, key K
 //
-// A segment is one key group: it grows alone, by a third, so that no batch waits for more than one segment or two. Where K
-// and S hold no pointers its slots lie outside the collector's sight.
+// A segment is one key group: it grows alone, by a third, or doubles where rows lie beside the table, so that no batch
+// waits for more than one segment or two. Where K and S hold no pointers its slots lie outside the collector's sight.
 //
 // A snapshot is a number: Begin makes the next epoch, and a row belongs to the snapshot as it is if its epoch is older.
 // Before the first write to such a row its old version is held back for the snapshot; meanwhile Step walks over the slots

@@ -37,7 +37,10 @@ const (
 	// A segment of capJitter slots or more has a size that depends on its index, so that the segments of a table don't all
 	// grow at the same time.
 	capJitter = 64
-	tailMax   = 64
+	// A segment grows by a part of its slots: the smaller the part, the less memory is vacant, and the more often rows move.
+	// Where rows lie beside the table, a slot is little next to its row.
+	growthParts, growthPartsBoxed = 3, 1
+	tailMax                       = 64
 	// lineBytes is the size of a line of the cache.
 	lineBytes = 64
 )
@@ -124,7 +127,7 @@ func (t *Table[K, S]) grow(sg *segment[K, S]) {
 			kept++
 		}
 	}
-	size, tail := nextCap(int(sg.cap), sg.index, kept), 0
+	size, tail := nextCap(int(sg.cap), sg.index, kept, t.growthParts), 0
 	if kept < sg.limit/2 && sg.live+sg.dead < sg.limit {
 		tail = 2 * (len(sg.slots) - int(sg.cap)) // the tail is full of rows with equal hashes
 	}
@@ -139,8 +142,9 @@ func (t *Table[K, S]) reserve(sg *segment[K, S], rows int) {
 	}
 }
 
-func nextCap(size, index, kept int) int {
-	switch grown := size * 4 / 3; {
+// nextCap is for a segment that grows by one of parts parts.
+func nextCap(size, index, kept, parts int) int {
+	switch grown := size * (parts + 1) / parts; {
 	case size == 0:
 		return capMin
 	case kept < size/8:
@@ -148,7 +152,7 @@ func nextCap(size, index, kept int) int {
 	case kept < size/2:
 		return size
 	case size < capJitter && grown >= capJitter:
-		return capJitter + index*37%(capJitter/3)
+		return capJitter + index*37%(capJitter/parts)
 	default:
 		return grown
 	}

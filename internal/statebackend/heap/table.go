@@ -116,6 +116,8 @@ type Table[K comparable, S any] struct {
 	memory  memory
 	// slotBytes is the size of all arrays of slots.
 	slotBytes int64
+	// growthParts is in how many parts the slots of a segment are divided, by one of which it grows.
+	growthParts int
 
 	ttl *expiry
 	// rows and free are scratch space: rows being decoded, and buffers between two uses.
@@ -163,6 +165,8 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		schema:    rows.Schema().Marshal(),
 		hash:      hash,
 		ttl:       ttl,
+
+		growthParts: growthParts,
 	}
 	layout := layoutOf(reflect.TypeFor[Entry[K, S]]())
 	t.shared, t.offHeap = layout == layoutShared, layout == layoutPlain
