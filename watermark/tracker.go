@@ -49,7 +49,7 @@ func (s Strategy[T]) IdleAfter() time.Duration { return s.idle }
 
 // Tracker follows one split, for the engine: it sets the event times of batches and knows the watermark behind them.
 type Tracker[T any] struct {
-	at        func(*T) time.Time
+	fill      fill[T]
 	bound     int64
 	latest    int64
 	generator Generator[T]
@@ -59,7 +59,7 @@ type Tracker[T any] struct {
 // Track makes the tracker of one split.
 func (s Strategy[T]) Track() *Tracker[T] {
 	t := &Tracker[T]{
-		at: s.at, bound: int64(s.bound), latest: element.MinWatermark, out: Output{at: element.MinWatermark},
+		fill: s.fill, bound: int64(s.bound), latest: element.MinWatermark, out: Output{at: element.MinWatermark},
 	}
 	if s.generator != nil {
 		t.generator = s.generator()
@@ -69,21 +69,44 @@ func (s Strategy[T]) Track() *Tracker[T] {
 
 // Batch sets the event times of b and takes them into account. b must not be shared.
 func (t *Tracker[T]) Batch(b *element.Batch[T]) {
-	if t.at == nil {
+	if t.fill == nil {
 		t.see(b.Rows(), b.Times())
 		return
 	}
-	rows, times, at := b.Rows(), b.Timed(), t.at
-	times = times[:len(rows)]
-	latest := t.latest
-	for i := range rows {
-		times[i] = Nanos(at(&rows[i]))
-		latest = max(latest, times[i])
-	}
-	t.latest = latest
+	rows, times := b.Rows(), b.Timed()
+	t.latest = t.fill(rows, times, t.latest)
 	if t.generator != nil {
 		t.see(rows, times)
 	}
+}
+
+// fill sets the event times of rows and returns the latest of them and of latest. The loop over the rows is in it, so that it
+// is one of that kind of instant.
+type fill[T any] func(rows []T, times []int64, latest int64) int64
+
+func fillBy[T any, I Instant](at func(*T) I) fill[T] {
+	switch at := any(at).(type) {
+	case func(*T) UnixNano:
+		return func(rows []T, times []int64, latest int64) int64 {
+			times = times[:len(rows)]
+			for i := range rows {
+				// The end of time is not for records.
+				times[i] = min(int64(at(&rows[i])), element.MaxWatermark-1)
+				latest = max(latest, times[i])
+			}
+			return latest
+		}
+	case func(*T) time.Time:
+		return func(rows []T, times []int64, latest int64) int64 {
+			times = times[:len(rows)]
+			for i := range rows {
+				times[i] = Nanos(at(&rows[i]))
+				latest = max(latest, times[i])
+			}
+			return latest
+		}
+	}
+	return nil
 }
 
 func (t *Tracker[T]) see(rows []T, times []int64) {

@@ -18,20 +18,26 @@ import "time"
 // Strategy extracts event times from records of T and derives watermarks from them, one generator a split. The zero
 // Strategy is that of FromSource.
 type Strategy[T any] struct {
-	// at is nil where the times are those that the source attached.
-	at    func(*T) time.Time
+	// fill is nil where the times are those that the source attached.
+	fill  fill[T]
 	bound time.Duration
 	// generator is nil where watermarks follow the latest time seen, at bound behind it.
 	generator func() Generator[T]
 	idle      time.Duration
 }
 
+// UnixNano is an instant in Unix nanoseconds. Records that keep their times as integers give it faster than a time.Time.
+type UnixNano int64
+
+// Instant is what event times are given as.
+type Instant interface{ time.Time | UnixNano }
+
 // Ascending is for times that never go back within a split.
-func Ascending[T any](at func(*T) time.Time) Strategy[T] { return Strategy[T]{at: at} }
+func Ascending[T any, I Instant](at func(*T) I) Strategy[T] { return Strategy[T]{fill: fillBy(at)} }
 
 // BoundedOutOfOrderness is for times that are at most bound behind the latest one seen.
-func BoundedOutOfOrderness[T any](bound time.Duration, at func(*T) time.Time) Strategy[T] {
-	return Strategy[T]{at: at, bound: bound}
+func BoundedOutOfOrderness[T any, I Instant](bound time.Duration, at func(*T) I) Strategy[T] {
+	return Strategy[T]{fill: fillBy(at), bound: bound}
 }
 
 // FromSource takes the times that the source itself attaches (ingestion time, broker time), which must not go back within
@@ -39,8 +45,8 @@ func BoundedOutOfOrderness[T any](bound time.Duration, at func(*T) time.Time) St
 func FromSource[T any]() Strategy[T] { return Strategy[T]{} }
 
 // Custom makes one generator for each split.
-func Custom[T any](at func(*T) time.Time, generator func() Generator[T]) Strategy[T] {
-	return Strategy[T]{at: at, generator: generator}
+func Custom[T any, I Instant](at func(*T) I, generator func() Generator[T]) Strategy[T] {
+	return Strategy[T]{fill: fillBy(at), generator: generator}
 }
 
 // Idle takes a split out of the minimum after it was silent for d. Time in which the step waits for a slower one behind

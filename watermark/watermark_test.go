@@ -133,6 +133,24 @@ func TestTimesOutOfRange(t *testing.T) {
 	}
 }
 
+// TestUnixNano takes times as integers as TestLatestLessBound takes them as times, but for the two that are none.
+func TestUnixNano(t *testing.T) {
+	track := watermark.BoundedOutOfOrderness(50, func(at *int64) watermark.UnixNano { return watermark.UnixNano(*at) }).Track()
+	b := element.NewBatch[int64](8)
+	for _, at := range []int64{70, element.NoTime, 100, -5} {
+		*b.Append() = at
+	}
+	track.Batch(b)
+	if !slices.Equal(b.Times(), b.Rows()) || track.Watermark() != 49 {
+		t.Fatalf("times %d, watermark %d", b.Times(), track.Watermark())
+	}
+	*b.Append() = element.MaxWatermark
+	track.Batch(b)
+	if want := int64(element.MaxWatermark - 1); b.Times()[4] != want || track.Watermark() != want-51 {
+		t.Fatalf("at the end of time: times %d, watermark %d", b.Times(), track.Watermark())
+	}
+}
+
 func TestValidate(t *testing.T) {
 	if err := watermark.BoundedOutOfOrderness(-1, when).Validate(); err == nil {
 		t.Error("a negative bound passes")

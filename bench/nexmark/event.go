@@ -2,7 +2,11 @@
 
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-stream/weir/watermark"
+)
 
 // Kind tells which of the three an Event is.
 type Kind uint8
@@ -58,17 +62,21 @@ type Millis int64
 // Time is the instant as a time of UTC.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
+func (m Millis) nanos() watermark.UnixNano {
+	return watermark.UnixNano(m) * watermark.UnixNano(time.Millisecond)
+}
+
 // Day is the number of the day of UTC, from the epoch on.
 func (m Millis) Day() int32 { return int32(m / Millis(24*time.Hour/time.Millisecond)) }
 
 // time is the event time.
-func (e *Event) time() time.Time {
+func (e *Event) time() watermark.UnixNano {
 	switch e.Kind {
 	case KindPerson:
-		return e.Person.At.Time()
+		return e.Person.At.nanos()
 	case KindAuction:
-		return e.Auction.At.Time()
+		return e.Auction.At.nanos()
 	default:
-		return e.Bid.At.Time()
+		return e.Bid.At.nanos()
 	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -58,8 +59,8 @@ func TestDistributions(t *testing.T) {
 	var bid, auction, person tested
 	for i := range int64(n) {
 		g.Event(i, &e)
-		if want := g.base + i/100; e.time().UnixMilli() != want {
-			t.Fatalf("event %d is at %d, want %d", i, e.time().UnixMilli(), want)
+		if want := Millis(g.base + i/100).nanos(); e.time() != want {
+			t.Fatalf("event %d is at %d, want %d", i, e.time(), want)
 		}
 		turn, place := i/50, i%50
 		switch {
@@ -167,7 +168,7 @@ func TestShuffled(t *testing.T) {
 	}
 	for from := 0; from < 1000; from += 100 {
 		group := slices.Clone(out[from : from+100])
-		slices.SortFunc(group, func(a, b Event) int { return a.time().Compare(b.time()) })
+		slices.SortFunc(group, func(a, b Event) int { return cmp.Compare(a.time(), b.time()) })
 		if !slices.Equal(group, in[from:from+100]) {
 			t.Fatalf("events from %d on are others", from)
 		}
