@@ -64,17 +64,7 @@ func (e *flinkEngine) compare(ctx context.Context, out io.Writer, g *Generator, 
 	if err != nil {
 		return false, err
 	}
-	lines := a.verdict(g, ours, theirs)
-	word := "equal"
-	switch {
-	case len(lines) > 0:
-		word = "DIFFERENT"
-	case a.holds != nil:
-		word = "as it must be"
-	}
-	if a.note != "" {
-		word += ", " + a.note
-	}
+	word, lines := a.verdict(g, ours, theirs)
 	fmt.Fprintf(out, "%-5s %10d %10d  %s\n", name, ours.rows(), theirs.rows(), word)
 	for _, line := range lines {
 		fmt.Fprintf(out, "%28s%s\n", "", line)
@@ -82,24 +72,40 @@ func (e *flinkEngine) compare(ctx context.Context, out io.Writer, g *Generator, 
 	return len(lines) == 0, nil
 }
 
-// verdict is what is wrong with the answers of both sides, in a few lines.
-func (a answers) verdict(g *Generator, ours, theirs view) (lines []string) {
+// verdict is what comes of comparing the answers of both sides, and in a few lines what is wrong with them.
+func (a answers) verdict(g *Generator, ours, theirs view) (word string, lines []string) {
 	if a.holds != nil {
-		if err := a.holds(g, ours); err != nil {
-			lines = append(lines, "here: "+err.Error())
-		}
-		if err := a.holds(g, theirs); err != nil {
-			lines = append(lines, "there: "+err.Error())
-		}
-		return lines
+		return a.invariants(g, ours, theirs)
 	}
-	for _, line := range differences(a.determined(g, ours), a.determined(g, theirs), shownMax) {
+	here, open := a.determined(g, ours)
+	there, _ := a.determined(g, theirs)
+	for _, line := range differences(here, there, shownMax) {
 		if len(line) > rowShownMax {
 			line = line[:rowShownMax] + "..."
 		}
 		lines = append(lines, strings.ReplaceAll(line, "\t", " | "))
 	}
-	return lines
+	if word = "equal"; len(lines) > 0 {
+		word = "DIFFERENT"
+	}
+	if open > 0 {
+		word += fmt.Sprintf(", but for %d rows %s", open, a.note)
+	}
+	return word, lines
+}
+
+// invariants looks at each side alone.
+func (a answers) invariants(g *Generator, ours, theirs view) (word string, lines []string) {
+	if err := a.holds(g, ours); err != nil {
+		lines = append(lines, "here: "+err.Error())
+	}
+	if err := a.holds(g, theirs); err != nil {
+		lines = append(lines, "there: "+err.Error())
+	}
+	if word = "as it must be"; len(lines) > 0 {
+		word = "NOT AS IT MUST BE"
+	}
+	return word + ", " + a.note, lines
 }
 
 func namesOf(queries []query) (names []string) {
