@@ -74,7 +74,7 @@ func allAnswers() map[string]answers {
 		"q4":  answersOf(q4, func(c *CategoryPrice) []any { return []any{c.Category, c.Price} }, 0),
 		"q5":  answersOf(q5, func(h *HotItem) []any { return []any{h.Auction, h.Bids} }),
 		"q7": answersOf(q7, func(o *Offer) []any { return []any{o.Auction, o.Price, o.Bidder, o.At, o.Extra} }).
-			without(atWindowEnd, "at the very end of a window, where the SQL finds them in two"),
+			without(atWindowEnd, "at the very end of a window, where the SQL looks for them in two"),
 		"q8": answersOf(q8, func(s *NewSeller) []any { return []any{s.ID, s.Name, s.Start} }),
 		"q9": answersOf(q9, func(w *WinningBid) []any {
 			return append(append([]any{w.Auction.ID}, w.Auction.fields()...), w.Bid.Bidder, w.Bid.Price, w.Bid.At, w.Bid.Extra)

@@ -44,8 +44,8 @@
 //
 // The events themselves are compared first, with all their fields. No event is late on either side, since none is further
 // behind than watermarks are, so windows have one answer. What both leave open is not compared: which of the bids holds that the
-// SQL of q9, q18 and q19 doesn't tell apart, where these have different fields; the bids of q7 at the very end of a window, which are
-// in two by its SQL; and the windows of q12, which are by the clock: of these must hold that each is ten seconds long and has a
+// SQL of q9, q18 and q19 doesn't tell apart; the bids of q7 at the very end of a window, which its SQL
+// looks for in two; and the windows of q12, which are by the clock: of these must hold that each is ten seconds long and has a
 // bidder once, with no more bids in all than she made. Flink's SQL has no q6.
 //
 // Many events in a millisecond make many ties. At a low --tps they are all told apart, and there are many windows, days and sessions.
