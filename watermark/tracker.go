@@ -84,7 +84,11 @@ func (t *Tracker[T]) Batch(b *element.Batch[T]) {
 // is one of that kind of instant.
 type fill[T any] func(rows []T, times []int64, latest int64) int64
 
+// fillBy is nil where at is: then the times are those that the source attached.
 func fillBy[T any, I Instant](at func(*T) I) fill[T] {
+	if at == nil {
+		return nil
+	}
 	switch at := any(at).(type) {
 	case func(*T) UnixNano:
 		return func(rows []T, times []int64, latest int64) int64 {

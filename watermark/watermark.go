@@ -44,7 +44,7 @@ func BoundedOutOfOrderness[T any, I Instant](bound time.Duration, at func(*T) I)
 // a split. T appears in no argument, so it is written: FromSource[Order]().
 func FromSource[T any]() Strategy[T] { return Strategy[T]{} }
 
-// Custom makes one generator for each split.
+// Custom makes one generator for each split. Where at is nil, it sees the times that the source attached.
 func Custom[T any, I Instant](at func(*T) I, generator func() Generator[T]) Strategy[T] {
 	return Strategy[T]{fill: fillBy(at), generator: generator}
 }

@@ -111,6 +111,19 @@ func TestCustom(t *testing.T) {
 	}
 }
 
+// TestCustomFromSource has a generator see the times that the source attached.
+func TestCustomFromSource(t *testing.T) {
+	var none func(*reading) time.Time
+	track := watermark.Custom(none, func() watermark.Generator[reading] { return &punctuated{} }).Track()
+	b := batch(10)
+	b.Rows()[0].flush = true
+	b.Timed()[0] = 30
+	track.Batch(b)
+	if track.Watermark() != 30 {
+		t.Fatalf("watermark %d", track.Watermark())
+	}
+}
+
 func TestTimesOutOfRange(t *testing.T) {
 	for _, c := range []struct {
 		at   time.Time
