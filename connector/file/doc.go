@@ -43,7 +43,8 @@
 // A directory belongs to one sink of one run, which the marker in it names, the file .weir-run. A run that begins from the
 // last thing that the owner did takes over by creating the marker with the next number, .weir-run-2 and so on: that is
 // conditional, so of several runs from one savepoint one wins, and the chain of markers tells whose results are the rows
-// before its own. The former owner, should it still run, finds the marker at its next checkpoint and fails.
+// before its own. What those runs left uncommitted is swept, too: what is restored of them has been committed by then. The
+// former owner, should it still run, finds the marker at its next checkpoint and fails.
 //
 // Non-obvious: what looks like a lost file is not: a commit whose pending and final files are both missing fails the job
 // for good, since its records exist nowhere else. Finished files may be moved away only once no checkpoint that lists

@@ -224,6 +224,28 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepOfEarlierRuns removes what a run left that another one goes on from, whatever the attempt, and nobody else's.
+func TestSweepOfEarlierRuns(t *testing.T) {
+	s, d := memSink()
+	if err := makeDir(d, s.dir); err != nil {
+		t.Fatal(err)
+	}
+	for i, run := range []string{"first", "job"} {
+		if err := writeMarker(d, s.dir, marker{number: i + 1, run: run}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stay := []string{".part-first-1-9-0.txt.pending", ".part-other-0-5-0.txt.pending", "part-first-0-8-0.txt"}
+	swept := []string{".part-first-0-9-0.txt.pending", ".part-first-2-9-1.txt.inprogress"}
+	for _, name := range slices.Concat(stay, swept) {
+		if _, err := d.Create(filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newWriter(t, s, 0, 2, 7)
+	expectNames(t, d, stay[0], stay[1], ".weir-run", ".weir-run-2", stay[2])
+}
+
 func TestNamesAreParsed(t *testing.T) {
 	for _, job := range []string{"a", "a-1", "0123abc", "part-1-2-3", "a.b_c"} {
 		n := name{job: job, subtask: 12, attempt: 1 << 40, number: 3, suffix: ".jsonl"}

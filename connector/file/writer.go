@@ -273,8 +273,8 @@ func (w *writer[T]) remove(name string) error {
 	return nil
 }
 
-// sweep removes what dead attempts of the subtasks of this writer left uncommitted. The package comment says why it may.
-// It fails where the directory belongs to another run.
+// sweep removes what dead attempts of the subtasks of this writer left uncommitted, and what the runs before left that this
+// one goes on from. The package comment says why it may. It fails where the directory belongs to another run.
 func (w *writer[T]) sweep() error {
 	c, err := look(w.sink.disk, w.sink.dir)
 	if err != nil {
@@ -287,7 +287,7 @@ func (w *writer[T]) sweep() error {
 	}
 	p := int64(max(1, w.rt.Parallelism()))
 	for _, f := range c.parts {
-		if f.committed || f.job != w.name.job || f.attempt >= w.name.attempt || f.subtask%p != w.name.subtask {
+		if f.committed || f.subtask%p != w.name.subtask || !w.isDead(&f, c.markers) {
 			continue
 		}
 		if err := w.remove(f.file); err != nil {
@@ -295,4 +295,12 @@ func (w *writer[T]) sweep() error {
 		}
 	}
 	return nil
+}
+
+// isDead tells whether a part is of an attempt before this one, of the run or of one that had the directory earlier.
+func (w *writer[T]) isDead(f *found, markers []marker) bool {
+	if f.job == w.name.job {
+		return f.attempt < w.name.attempt
+	}
+	return slices.ContainsFunc(markers, func(m marker) bool { return m.run == f.job })
 }
