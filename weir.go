@@ -160,7 +160,7 @@ type Checkpoint struct {
 }
 
 // Checkpoint takes a checkpoint now, beside those that are due, and returns once it is complete. A full one builds on no
-// earlier checkpoint.
+// earlier checkpoint. It is an error while some tasks don't run: at the start, and while the job recovers.
 func (h *Handle) Checkpoint(ctx context.Context, full bool) (Checkpoint, error) {
 	id, err := h.job.Checkpoint(ctx, full)
 	if err != nil {
