@@ -110,7 +110,7 @@ type keyedLoop[K comparable] struct {
 	rows   []click[K]
 	hashes []uint64
 	out    *stream.Out[int64]
-	k      K
+	keys   []K
 	// i and at are the next numbers of the two loops.
 	i, sum     int64
 	at, mapSum int64
@@ -136,7 +136,7 @@ func newKeyedLoop[K comparable](b *testing.B, fill func(int64, *click[K]), key f
 	rows := element.RowsFor[click[K]](1)
 	l := &keyedLoop[K]{
 		b: b, fill: fill, key: key, hash: hash, count: countOf[K], of: value, table: table, counts: map[K]counter{},
-		rows: make([]click[K], rows), hashes: make([]uint64, rows),
+		rows: make([]click[K], rows), hashes: make([]uint64, rows), keys: make([]K, rows),
 	}
 	l.out = element.NewOut(element.RowsFor[int64](1), func(out *element.Batch[int64]) error {
 		results := out.Rows()
@@ -159,17 +159,20 @@ func (l *keyedLoop[K]) round(records int64) {
 			l.i++
 		}
 		for i := range rows {
-			l.k = key(&rows[i])
-			hashes[i] = hash(&l.k)
+			l.keys[i] = key(&rows[i])
+			hashes[i] = hash(&l.keys[i])
 		}
-		for i := range rows {
-			if i%heap.PrefetchGroup == 0 {
-				table.Prefetch(hashes[i:])
-			}
-			l.k = key(&rows[i])
-			row, _ := table.Row(hashes[i], &l.k)
-			if err := count(row, nil, &rows[i], l.out); err != nil {
-				l.b.Fatal(err)
+		for at := 0; at < len(rows); at += heap.PrefetchGroup {
+			keys := l.keys[at:min(at+heap.PrefetchGroup, len(rows))]
+			found := table.Resolve(hashes, at, keys)
+			for i := range keys {
+				row := found[i%heap.PrefetchGroup]
+				if row == nil {
+					row, _ = table.Row(hashes[at+i], &keys[i])
+				}
+				if err := count(row, nil, &rows[at+i], l.out); err != nil {
+					l.b.Fatal(err)
+				}
 			}
 		}
 		if err := l.out.Flush(); err != nil {

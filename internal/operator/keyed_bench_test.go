@@ -100,17 +100,23 @@ func BenchmarkKeyedCount(b *testing.B) {
 			}
 			key, f := user, countClick
 			out := element.NewOut(1024, func(*element.Batch[int64]) error { return nil })
+			var group [heap.PrefetchGroup]int64
 			benchmark(b, batches, func(batch *element.Batch[click]) error {
-				var k int64
 				rows, hashes := batch.Rows(), batch.Hashes()
-				for i := range rows {
-					if i%heap.PrefetchGroup == 0 {
-						table.Prefetch(hashes[i:])
+				for at := 0; at < len(rows); at += heap.PrefetchGroup {
+					part := rows[at:min(at+heap.PrefetchGroup, len(rows))]
+					for i := range part {
+						group[i] = key(&part[i])
 					}
-					k = key(&rows[i])
-					st, _ := table.Row(hashes[i], &k)
-					if err := f(st, nil, &rows[i], out); err != nil {
-						return err
+					found := table.Resolve(hashes, at, group[:len(part)])
+					for i := range part {
+						st := found[i]
+						if st == nil {
+							st, _ = table.Row(hashes[at+i], &group[i])
+						}
+						if err := f(st, nil, &part[i], out); err != nil {
+							return err
+						}
 					}
 				}
 				return out.Flush()

@@ -103,6 +103,7 @@ type keyedProcessor[K comparable, S, U, C any] struct {
 	ports   []Port
 	emit    *element.Out[U]
 	scratch []uint64
+	keys    [heap.PrefetchGroup]K
 
 	rows   keyedRows[K, S]
 	timers *heap.Timers[K]
@@ -303,41 +304,43 @@ func (in *keyedInput[K, S, T, U, C]) Process(b *element.Batch[T]) (err error) {
 		return err
 	}
 	p.setNow()
-	if err := in.each(b.Rows(), b.Times(), hashes); err != nil {
-		return err
+	for at := 0; at < b.Len(); at += heap.PrefetchGroup {
+		if err := in.group(b.Rows(), b.Times(), hashes, at); err != nil {
+			return err
+		}
 	}
 	return p.settle()
 }
 
-func (in *keyedInput[K, S, T, U, C]) each(rows []T, times []int64, hashes []uint64) error {
-	p, key, f := in.p, in.key, in.f
-	table, boxed, ctx, emit, timed := p.rows.table, p.rows.boxed, p.c, p.emit, p.rows.timed
+// group handles the group of records from i on.
+func (in *keyedInput[K, S, T, U, C]) group(rows []T, times []int64, hashes []uint64, i int) error {
+	p, f := in.p, in.f
+	ctx, emit, timed := p.c, p.emit, p.rows.timed
 	at := int64(element.NoTime)
-	hashes = hashes[:len(rows)]
-	for i := range rows {
-		if i%heap.PrefetchGroup == 0 {
-			p.rows.prefetch(hashes[i:])
-		}
+	keys := keysOf(&p.keys, rows[i:], in.key)
+	found := p.rows.resolve(hashes, i, keys)
+	rows, hashes = rows[i:][:len(keys)], hashes[i:][:len(keys)]
+	if times != nil {
+		times = times[i:][:len(keys)]
+	}
+	for i := range keys {
 		if times != nil {
 			at = times[i]
 		}
-		p.key.key = key(&rows[i])
-		var row *S
-		var isNew bool
-		if boxed == nil {
-			row, isNew = table.Row(hashes[i], &p.key.key)
-		} else {
-			row, isNew = boxed.Row(hashes[i], &p.key.key)
+		p.key.key = keys[i]
+		row, isNew := found[i%heap.PrefetchGroup], false
+		if row == nil {
+			row, isNew = p.rows.row(hashes[i], &p.key.key)
 		}
 		p.enter(hashes[i], at, isNew)
 		if timed {
-			table.Enter(row)
+			p.rows.table.Enter(row)
 		}
 		if err := f(row, ctx, &rows[i], emit); err != nil {
 			return p.rt.failed(err)
 		}
 		if timed {
-			table.Leave(row)
+			p.rows.table.Leave(row)
 		}
 		if p.key.deleted {
 			p.rows.delete(hashes[i], &p.key.key)

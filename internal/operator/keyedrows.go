@@ -68,12 +68,12 @@ func (r *keyedRows[K, S]) delete(h uint64, k *K) {
 	}
 }
 
-func (r *keyedRows[K, S]) prefetch(hashes []uint64) {
+// resolve finds rows of a group of keys: those of keys from hashes[at] on.
+func (r *keyedRows[K, S]) resolve(hashes []uint64, at int, keys []K) *[heap.PrefetchGroup]*S {
 	if r.boxed != nil {
-		r.boxed.Prefetch(hashes)
-	} else {
-		r.table.Prefetch(hashes)
+		return r.boxed.Resolve(hashes, at, keys)
 	}
+	return r.table.Resolve(hashes, at, keys)
 }
 
 // close gives the memory back, also of what was never opened.

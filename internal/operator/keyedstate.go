@@ -56,6 +56,15 @@ func tableConfig(name string, rt *Runtime) heap.Config {
 	}
 }
 
+// keysOf puts the keys of the first records of rows into a group, as many as there is room for.
+func keysOf[K, T any](group *[heap.PrefetchGroup]K, rows []T, key func(*T) K) []K {
+	keys := group[:min(len(group), len(rows))]
+	for i := range keys {
+		keys[i] = key(&rows[i])
+	}
+	return keys
+}
+
 // hashed returns the hashes of the keys of a batch: those that travel with it, or, where the stream was declared to be
 // keyed already, computed ones, in scratch. A key of another subtask is an error then.
 func hashed[K comparable, T any](

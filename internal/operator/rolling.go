@@ -101,8 +101,7 @@ type roller[K comparable, S, T, R any] struct {
 	batch   *element.Batch[R]
 	spare   []int64
 	scratch []uint64
-	// current is the key of the record at hand; it has a place of its own, so that a pointer to it costs no allocation.
-	current K
+	keys    [heap.PrefetchGroup]K
 }
 
 var _ Operator = (*roller[int, int, int, int])(nil)
@@ -133,6 +132,21 @@ func (r *roller[K, S, T, R]) Close() error {
 	return r.table.Close()
 }
 
+// roll handles the group of records from at on.
+func (r *roller[K, S, T, R]) roll(rows []T, hashes []uint64, out []R, at int) {
+	f, table := r.f, r.table
+	keys := keysOf(&r.keys, rows[at:], r.key)
+	found := table.Resolve(hashes, at, keys)
+	rows, hashes, out = rows[at:][:len(keys)], hashes[at:][:len(keys)], out[at:][:len(keys)]
+	for i := range keys {
+		row, isNew := found[i%heap.PrefetchGroup], false
+		if row == nil {
+			row, isNew = table.Row(hashes[i], &keys[i])
+		}
+		f(row, isNew, &rows[i], &out[i])
+	}
+}
+
 // Process handles a batch.
 func (r *roller[K, S, T, R]) Process(b *element.Batch[T]) (err error) {
 	defer guard(&r.rt.Info, &err)
@@ -143,15 +157,8 @@ func (r *roller[K, S, T, R]) Process(b *element.Batch[T]) (err error) {
 		return err
 	}
 	rows, out := b.Rows(), blank(r.batch, n, &r.spare)
-	key, f, table := r.key, r.f, r.table
-	hashes, out = hashes[:len(rows)], out[:len(rows)]
-	for i := range rows {
-		if i%heap.PrefetchGroup == 0 {
-			table.Prefetch(hashes[i:])
-		}
-		r.current = key(&rows[i])
-		row, isNew := table.Row(hashes[i], &r.current)
-		f(row, isNew, &rows[i], &out[i])
+	for at := 0; at < n; at += heap.PrefetchGroup {
+		r.roll(rows, hashes, out, at)
 	}
 	moveTimes(b, r.batch, &r.spare)
 	if err := r.out.Process(r.batch); err != nil {

@@ -204,7 +204,7 @@ func (in *sessionInput[K, T, A, U]) collect(rows []T, times []int64, hashes []ui
 	hashes, times = hashes[:len(rows)], times[:len(rows)]
 	for i := range rows {
 		if i%heap.PrefetchGroup == 0 {
-			sessions.Prefetch(hashes[i:])
+			sessions.Prefetch(hashes, i)
 		}
 		if in.gapOf != nil {
 			gap = int64(in.gapOf(&rows[i]))

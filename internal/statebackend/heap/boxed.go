@@ -33,6 +33,9 @@ type Boxed[K comparable, S any] struct {
 	// would never go.
 	free []*S
 	live int
+	// found are the rows of the group of keys at hand, as those of the table.
+	found [PrefetchGroup]*S
+	lent  bool
 }
 
 // Boxes reports whether Boxed is the better table for rows of S.
@@ -74,6 +77,22 @@ func (b *Boxed[K, S]) Lookup(h uint64, k *K) *S {
 	return nil
 }
 
+// Resolve is that of Table; the rows, too, are asked for.
+func (b *Boxed[K, S]) Resolve(hashes []uint64, at int, keys []K) *[PrefetchGroup]*S {
+	boxes := b.Table.Resolve(hashes, at, keys)
+	b.lent = true
+	for i, box := range boxes {
+		b.found[i] = nil
+		if box != nil {
+			b.found[i] = *box
+		}
+	}
+	if canPrefetch && b.live*int(unsafe.Sizeof(*new(S))) >= prefetchBytesMin {
+		prefetch((*addresses)(unsafe.Pointer(&b.found)), min(PrefetchGroup, len(hashes)-at))
+	}
+	return &b.found
+}
+
 // make returns a zero row.
 func (b *Boxed[K, S]) make() *S {
 	if n := len(b.free); n > 0 {
@@ -98,6 +117,10 @@ func (b *Boxed[K, S]) Delete(h uint64, k *K) bool {
 	}
 	b.Table.Delete(h, k) // what a snapshot needs of the row is encoded now
 	b.live--
+	if b.lent {
+		clear(b.found[:])
+		b.lent = false
+	}
 	if n := len(b.free); n > b.live+chunkRowsMin {
 		b.free[n-1] = nil
 		b.free = b.free[:n-1]
@@ -128,6 +151,7 @@ func (b *Boxed[K, S]) Size() statebackend.Size {
 // Close gives the memory back; the table is not used afterwards.
 func (b *Boxed[K, S]) Close() error {
 	b.chunk, b.free = nil, nil
+	clear(b.found[:])
 	return b.Table.Close()
 }
 

@@ -260,3 +260,52 @@ func TestSnapshotEncodesLargeRowsInOneBuffer(t *testing.T) {
 		t.Error("the large buffer is kept behind an abort")
 	}
 }
+
+// Batches find the rows of keys as single look-ups do, also where keys of a batch are deleted in between and their rows
+// become those of others.
+func TestBoxedBatches(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		table, err := NewBoxed[string, wide](Config{
+			Name: "rows", Groups: statebackend.KeyGroupRange{Last: testGroups - 1}, MaxParallelism: testGroups, prefetchMin: 1,
+		})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		model, v := map[string]int64{}, int64(0)
+		keysOf := rapid.Custom(func(t *rapid.T) string { return wideKind.key(rapid.IntRange(0, 90).Draw(t, "key")) })
+		for range 5 {
+			batch := rapid.SliceOfN(keysOf, 1, 2*PrefetchGroup+5).Draw(rt, "batch")
+			deletes := rapid.SliceOf(keysOf).Draw(rt, "deletes")
+			hashes := make([]uint64, len(batch))
+			for i := range batch {
+				hashes[i], _ = table.hash(&batch[i])
+			}
+			for at := 0; at < len(batch); at += PrefetchGroup {
+				group := batch[at:min(at+PrefetchGroup, len(batch))]
+				rows := table.Resolve(hashes, at, group)
+				for i := range group {
+					row, isNew := rows[i], false
+					if row == nil {
+						row, isNew = table.Row(hashes[at+i], &group[i])
+					}
+					want, there := model[group[i]]
+					if got, _ := row.ByName.Get("a"); isNew == there || got != want {
+						rt.Fatalf("%s: new %v, %d, want %d", group[i], isNew, got, want)
+					}
+					v++
+					*row.ByName.At("a") = v
+					model[group[i]] = v
+					if j := at + i; j < len(deletes) {
+						h, _ := table.hash(&deletes[j])
+						table.Delete(h, &deletes[j])
+						delete(model, deletes[j])
+					}
+				}
+			}
+		}
+		if n := table.Size().Rows; n != int64(len(model)) {
+			rt.Fatalf("%d rows, want %d", n, len(model))
+		}
+	})
+}

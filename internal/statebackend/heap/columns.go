@@ -194,7 +194,7 @@ func (c *Columns[K, A]) Resolve(s *Slice[A], ids []uint32, list *[PrefetchGroup]
 	}
 	var a A
 	if canPrefetch && s.count*int(unsafe.Sizeof(a)) >= prefetchBytesMin {
-		prefetch((*[PrefetchGroup]unsafe.Pointer)(unsafe.Pointer(list)), len(ids))
+		prefetch((*addresses)(unsafe.Pointer(list)), len(ids))
 	}
 }
 

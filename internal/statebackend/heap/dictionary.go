@@ -126,7 +126,7 @@ func (d *dictionary[K]) foresee(keys []K, hashes []uint64, ids []uint32) {
 		}
 		at[i%PrefetchGroup] = unsafe.Pointer(&sg.slots[rest*d.mix>>sg.shift])
 	}
-	prefetch(&at, len(keys))
+	prefetch((*addresses)(unsafe.Pointer(&at)), len(keys))
 	for i, h := range hashes {
 		w := *(*uint64)(at[i%PrefetchGroup])
 		ids[i] = 0
@@ -136,7 +136,7 @@ func (d *dictionary[K]) foresee(keys []K, hashes []uint64, ids []uint32) {
 			at[i%PrefetchGroup] = unsafe.Pointer(&d.pages[id/pageCells].keys[id%pageCells])
 		}
 	}
-	prefetch(&at, len(keys))
+	prefetch((*addresses)(unsafe.Pointer(&at)), len(keys))
 	for i := range keys {
 		if ids[i] != 0 && *(*K)(at[i%PrefetchGroup]) != keys[i] {
 			ids[i] = 0

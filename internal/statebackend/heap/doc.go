@@ -21,6 +21,10 @@
 //	          Begin(7)   Begin(8)   Begin(9)
 //	          completed  aborted    running: epochs 2 and 3, since what 8 would have held is dirty still
 //
+// Operators look keys up by groups (Resolve): the slots of the next group are asked for while the rows of this one are used,
+// and rows are found in rounds without a jump that could be foreseen wrongly, so that waits for memory overlap with each
+// other and with the user's code. What such a round does not find is left to Row, which looks for one key and may make it.
+//
 // Boxed is a table of pointers to rows that lie beside it: large ones that the collector has to see.
 //
 // Timers are a table of their own whose rows have no state, with heaps derived from it; Watermarks keeps what each key
@@ -32,7 +36,8 @@
 //     back and growth moves all, while a scan is under way.
 //   - A row with slices, maps or pointers is encoded when it is held back, since its copy would change with it.
 //   - A tombstone is needed as long as a checkpoint that may still complete, or the last completed one, may hold the row.
-//   - Rows are lent in place: a pointer is valid until the next call of the table.
+//   - Rows are lent in place: a pointer is valid until the next call of the table. Those of a group are read one by one, as
+//     the table makes the rest of them nil when rows move, are deleted, or belong to a new epoch.
 //   - Columns have no tombstones: what Restore leaves out is told by the watermarks of the same checkpoint.
 //   - Ids of keys change in Columns.Tend only, which does nothing while a snapshot runs, as that has pages by number.
 package heap

@@ -38,6 +38,30 @@ var intKind = kind[int64, int64]{
 	read:  func(row *int64) []int64 { return []int64{*row} },
 }
 
+// pairKind has slots of half a line, longKind of two, textKind of text beside a number.
+var pairKind = kind[int64, [2]int64]{
+	key:   intKind.key,
+	write: func(row *[2]int64, v int64) { row[1] = v },
+	read:  func(row *[2]int64) []int64 { return slices.Clone(row[:]) },
+}
+
+var longKind = kind[int64, [14]int64]{
+	key:   intKind.key,
+	write: func(row *[14]int64, v int64) { row[13] = v },
+	read:  func(row *[14]int64) []int64 { return slices.Clone(row[:]) },
+}
+
+type named struct {
+	No   int64
+	Name string
+}
+
+var textKind = kind[named, int64]{
+	key:   func(i int) named { return named{int64(i % 3), fmt.Sprint("key-", i)} },
+	write: intKind.write,
+	read:  intKind.read,
+}
+
 var wideKind = kind[string, wide]{
 	key: func(i int) string { return fmt.Sprintf("key-%d", i) },
 	write: func(row *wide, v int64) {
@@ -95,6 +119,36 @@ func (m *machine[K, S]) write(t *rapid.T, i int, v int64) {
 	}
 	m.kind.write(row, v)
 	m.model[k] = m.kind.read(row)
+}
+
+// batch writes the keys of a batch as operators do, and deletes others in between, some of which are still to come. It
+// returns the value that was written last.
+func (m *machine[K, S]) batch(t *rapid.T, batch, deletes []int, v int64) int64 {
+	hashes, keys := make([]uint64, len(batch)), make([]K, len(batch))
+	for i, no := range batch {
+		keys[i] = m.kind.key(no)
+		hashes[i] = m.hash(&keys[i])
+	}
+	for at := 0; at < len(batch); at += PrefetchGroup {
+		group := keys[at:min(at+PrefetchGroup, len(batch))]
+		rows := m.table.Resolve(hashes, at, group)
+		for i := range group {
+			row, isNew := rows[i], false
+			if row == nil {
+				row, isNew = m.table.Row(hashes[at+i], &group[i])
+			}
+			if _, there := m.model[group[i]]; there == isNew {
+				t.Fatalf("key %v of a batch: new %v, in the model %v", group[i], isNew, there)
+			}
+			v++
+			m.kind.write(row, v)
+			m.model[group[i]] = m.kind.read(row)
+			if j := at + i; j < len(deletes) {
+				m.delete(t, deletes[j])
+			}
+		}
+	}
+	return v
 }
 
 func (m *machine[K, S]) delete(t *rapid.T, i int) {
@@ -236,6 +290,9 @@ func runMachine[K comparable, S any](t *rapid.T, k kind[K, S], c Config) {
 				m.write(t, from+i, v)
 			}
 		},
+		"batch": func(t *rapid.T) {
+			v = m.batch(t, rapid.SliceOfN(keys, 1, 3*PrefetchGroup).Draw(t, "batch"), rapid.SliceOf(keys).Draw(t, "deletes"), v)
+		},
 		"delete": func(t *rapid.T) { m.delete(t, keys.Draw(t, "key")) },
 		"clear": func(t *rapid.T) {
 			from, n := keys.Draw(t, "from"), rapid.IntRange(1, 300).Draw(t, "n")
@@ -279,6 +336,21 @@ func TestTableOfPointersMatchesMap(t *testing.T) {
 func TestTableRenumbersEpochs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) { runMachine(t, intKind, Config{epochMax: 7}) })
+}
+
+// From the first slot on, look-ups of batches do what they do in tables that don't fit into the cache.
+func TestTableOfAnySizePrefetches(t *testing.T) {
+	t.Parallel()
+	c := Config{prefetchMin: 1}
+	for name, check := range map[string]func(*rapid.T){
+		"half a line": func(t *rapid.T) { runMachine(t, pairKind, c) },
+		"text":        func(t *rapid.T) { runMachine(t, wideKind, c) },
+		"text of few": func(t *rapid.T) { runMachine(t, textKind, c) },
+		"two lines":   func(t *rapid.T) { runMachine(t, longKind, c) },
+		"boxes":       func(t *rapid.T) { runMachine(t, boxedKind, c) },
+	} {
+		t.Run(name, func(t *testing.T) { rapid.Check(t, check) })
+	}
 }
 
 // A reserve of a few rows declines many checkpoints, and what was dirty stays so.

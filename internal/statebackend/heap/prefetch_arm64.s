@@ -4,7 +4,7 @@
 
 #include "textflag.h"
 
-// func prefetch(at *[64]unsafe.Pointer, n int)
+// func prefetch(at *addresses, n int)
 TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVD at+0(FP), R0
 	MOVD n+8(FP), R1

@@ -4,11 +4,9 @@
 
 package heap
 
-import "unsafe"
-
 const canPrefetch = true
 
 // prefetch asks for the cache lines of the first n addresses.
 //
 //go:noescape
-func prefetch(at *[PrefetchGroup]unsafe.Pointer, n int)
+func prefetch(at *addresses, n int)

@@ -4,8 +4,6 @@
 
 package heap
 
-import "unsafe"
-
 const canPrefetch = false
 
-func prefetch(*[PrefetchGroup]unsafe.Pointer, int) {}
+func prefetch(*addresses, int) {}

@@ -41,6 +41,8 @@ const (
 	// Where rows lie beside the table, a slot is little next to its row.
 	growthParts, growthPartsBoxed = 3, 1
 	tailMax                       = 64
+	// lookedAt is how many slots from a home on there are at least: two lines of small ones.
+	lookedAt = 4
 	// lineBytes is the size of a line of the cache.
 	lineBytes = 64
 )
@@ -194,6 +196,7 @@ func (t *Table[K, S]) rehash(sg *segment[K, S], size, tail int) {
 			sg.dead++
 		}
 	}
+	t.ahead.forget()
 	t.release(old.slots)
 	t.entrances[sg.index] = entrance[K, S]{slots: &sg.slots[0], cap: sg.cap}
 }

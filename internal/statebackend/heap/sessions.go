@@ -91,7 +91,7 @@ func NewSessions[K comparable, A any](c SessionsConfig[A]) (*Sessions[K, A], err
 }
 
 // Prefetch is that of Table.
-func (s *Sessions[K, A]) Prefetch(hashes []uint64) { s.table.prefetchWhole(hashes) }
+func (s *Sessions[K, A]) Prefetch(hashes []uint64, at int) { s.table.Prefetch(hashes, at) }
 
 // Put returns the session of a record that opens [start, end), at a watermark of its key: all sessions that it touches
 // become one. It is nil where the record is late: it touches none, and its own would be gone. The session is valid until
@@ -296,7 +296,7 @@ func (s *Sessions[K, A]) open(day []Timer[K]) {
 			for j := range n {
 				hashes[j] = day[i+j].Hash
 			}
-			s.table.prefetchWhole(hashes[:n])
+			s.table.Prefetch(hashes[:n], 0)
 		}
 		x := &day[i]
 		s.key.Key = x.Key

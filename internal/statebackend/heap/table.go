@@ -32,6 +32,8 @@ type Config struct {
 
 	// epochMax is the epoch at which epochs are renumbered; zero is the most that a slot can hold.
 	epochMax uint64
+	// prefetchMin is prefetchBytesMin, or less in tests.
+	prefetchMin int64
 }
 
 // reserveBytesDefault is Config.ReserveBytes where it is not set.
@@ -43,6 +45,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.epochMax == 0 {
 		c.epochMax = epochMask
+	}
+	if c.prefetchMin == 0 {
+		c.prefetchMin = prefetchBytesMin
 	}
 	return c
 }
@@ -94,8 +99,9 @@ type Table[K comparable, S any] struct {
 	// segs has one segment for each key group of the range, entrances what a look-up needs of each.
 	segs      []segment[K, S]
 	entrances []entrance[K, S]
-	// vacant stands for the slots of a segment that has none.
-	vacant [2]slot[K, S]
+	// vacant stands for the slots of a segment that has none. A look-up looks at lookedAt slots from a home on before it
+	// knows whether they are empty.
+	vacant []slot[K, S]
 
 	// epoch is that of writes that come now. It is at least 1: 0 is older than any write since the renumbering.
 	// lendable is the low part of the meta word of rows that can be lent as they are: those written in this epoch, or
@@ -116,6 +122,9 @@ type Table[K comparable, S any] struct {
 	memory  memory
 	// slotBytes is the size of all arrays of slots.
 	slotBytes int64
+	ahead     lookahead
+	// textAt is where keys have text, or noText.
+	textAt uintptr
 	// growthParts is in how many parts the slots of a segment are divided, by one of which it grows.
 	growthParts int
 
@@ -160,11 +169,13 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		mix:       remix(c.Seed),
 		segs:      make([]segment[K, S], c.Groups.Len()),
 		entrances: make([]entrance[K, S], c.Groups.Len()),
+		vacant:    make([]slot[K, S], lookedAt),
 		codec:     rows,
 		times:     times,
 		schema:    rows.Schema().Marshal(),
 		hash:      hash,
 		ttl:       ttl,
+		textAt:    textAt(reflect.TypeFor[K]()),
 
 		growthParts: growthParts,
 	}
@@ -194,11 +205,7 @@ func (t *Table[K, S]) Row(h uint64, k *K) (row *S, isNew bool) {
 	tag := rest * t.mix & tagMask
 	want := tag | t.lendable
 	s := e.at(tag)
-	if unsafe.Sizeof(*s) <= lineBytes/2 {
-		// Of the two slots of a line the right one is chosen by arithmetic, as a jump would be foreseen wrongly too often.
-		differs := int64(s.meta ^ want)
-		s = s.skip(uintptr((differs|-differs)>>63) & unsafe.Sizeof(*s))
-	}
+	s = s.skip(neighbor(s.meta, want, unsafe.Sizeof(*s)))
 	for s.meta != want || s.key != *k {
 		if s.meta == 0 || (s.meta^want)&^epochMask == 0 {
 			return t.rowSlow(h, k)
@@ -270,6 +277,7 @@ func (t *Table[K, S]) OffHeapBytes() int64 { return t.memory.mapped }
 
 // Close gives the memory back; the table is not used afterwards.
 func (t *Table[K, S]) Close() error {
+	t.ahead.forget()
 	for i := range t.segs {
 		t.release(t.segs[i].slots)
 		t.segs[i] = segment[K, S]{index: i}
@@ -282,6 +290,7 @@ func (t *Table[K, S]) Close() error {
 func slotBytes[K comparable, S any]() int64 { return int64(unsafe.Sizeof(slot[K, S]{})) }
 
 func (t *Table[K, S]) setEpoch(epoch uint64) {
+	t.ahead.forgetRows()
 	t.epoch, t.lendable = epoch, liveBit|epoch
 	if t.ttl != nil {
 		t.lendable = liveBit | deadBit
@@ -377,6 +386,7 @@ func (t *Table[K, S]) remove(h, salt uint64, k *K) bool {
 // removeAt drops the row of slot i: it leaves a tombstone if an increment has to tell of it.
 func (t *Table[K, S]) removeAt(sg *segment[K, S], i int) {
 	t.touch(sg, i)
+	t.ahead.forgetRows()
 	sg.live--
 	if !t.chain.tellsDeletes() {
 		sg.unlink(i)

@@ -669,13 +669,18 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	timers.Register(EventTime, 5, hashes[0], &key)
-	at := 0
+	at, group := 0, [PrefetchGroup]int64{}
 	allocs := testing.AllocsPerRun(100, func() {
 		at = (at + PrefetchGroup) % (n - PrefetchGroup)
-		r.Prefetch(hashes[at:])
-		for i := range PrefetchGroup {
-			key = int64(at + i)
-			row, _ := r.Row(hashes[at+i], &key)
+		for i := range group {
+			group[i] = int64(at + i)
+		}
+		rows := r.Resolve(hashes[at:at+len(group)], 0, group[:])
+		for i := range group {
+			row := rows[i]
+			if row == nil {
+				row, _ = r.Row(hashes[at+i], &group[i])
+			}
 			*row++
 		}
 		key = 0

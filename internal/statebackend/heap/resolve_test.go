@@ -1,0 +1,93 @@
+// Copyright The Weir Authors. SPDX-License-Identifier: Apache-2.0
+
+package heap
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/weir-stream/weir/internal/keys"
+	"github.com/weir-stream/weir/internal/statebackend"
+)
+
+// Homes are found the same way for a batch, which assembly may do, and for a single row.
+func TestHomesOfABatch(t *testing.T) {
+	t.Parallel()
+	t.Run("half a line", func(t *testing.T) { checkHomes[[2]int64](t) })
+	t.Run("a third", func(t *testing.T) { checkHomes[int32](t) })
+	t.Run("two lines", func(t *testing.T) { checkHomes[[14]int64](t) })
+}
+
+func checkHomes[S any](t *testing.T) {
+	t.Helper()
+	table, err := NewTable[int64, S](Config{Name: "rows", Groups: statebackend.KeyGroupRange{First: 3, Last: 90}, MaxParallelism: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := keys.HasherFor[int64]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hashes []uint64
+	for k := int64(0); len(hashes) < PrefetchGroup; k++ {
+		h := hash(&k)
+		if group, _ := keys.Group(h, 128); !table.config.Groups.Contains(group) {
+			continue
+		}
+		if len(hashes)%3 > 0 { // others have no slots
+			table.Row(h, &k)
+		}
+		hashes = append(hashes, h)
+	}
+	var homes addresses
+	table.foresee(hashes, &homes)
+	for i, h := range hashes {
+		sg, tag := table.place(h, 0)
+		if want := uintptr(unsafe.Pointer(table.entrances[sg.index].at(tag))); homes[i] != want {
+			t.Errorf("hash %#x: home %#x, want %#x", h, homes[i], want)
+		}
+	}
+	defer func() {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "key group 127 is not in [3, 90]") {
+			t.Error(got)
+		}
+	}()
+	table.foresee([]uint64{hashes[0], 1<<64 - 1}, &homes)
+	t.Error("a hash of another subtask was found")
+}
+
+// A table that grows while a group of a batch is written knows nothing of where the next one was.
+func TestBatchAcrossGrowth(t *testing.T) {
+	t.Parallel()
+	r := newRig[int64](t)
+	hashes, batch, next := make([]uint64, 2*PrefetchGroup), make([]int64, 2*PrefetchGroup), int64(0)
+	for range 100 {
+		for i := range batch[:PrefetchGroup] {
+			batch[i] = next
+			batch[PrefetchGroup+i] = next * int64(i) / PrefetchGroup // one that is there
+			next++
+		}
+		for i, k := range batch {
+			hashes[i] = r.hashOf(k)
+		}
+		for at := 0; at < len(batch); at += PrefetchGroup {
+			rows := r.Resolve(hashes, at, batch[at:])
+			for i := range rows {
+				row := rows[i]
+				if row == nil {
+					row, _ = r.Row(hashes[at+i], &batch[at+i])
+				}
+				*row++
+			}
+		}
+	}
+	sum := int64(0)
+	for _, row := range r.All() {
+		sum += *row
+	}
+	if rows := r.Size().Rows; sum != 200*PrefetchGroup || rows != next {
+		t.Errorf("%d writes to %d rows, want %d to %d", sum, rows, 200*PrefetchGroup, next)
+	}
+}
