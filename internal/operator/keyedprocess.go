@@ -304,24 +304,24 @@ func (in *keyedInput[K, S, T, U, C]) Process(b *element.Batch[T]) (err error) {
 		return err
 	}
 	p.setNow()
-	for at := 0; at < b.Len(); at += heap.PrefetchGroup {
-		if err := in.group(b.Rows(), b.Times(), hashes, at); err != nil {
+	for from := 0; from < b.Len(); from += heap.PrefetchGroup {
+		if err := in.group(b.Rows(), b.Times(), hashes, from); err != nil {
 			return err
 		}
 	}
 	return p.settle()
 }
 
-// group handles the group of records from i on.
-func (in *keyedInput[K, S, T, U, C]) group(rows []T, times []int64, hashes []uint64, i int) error {
+// group handles the group of records from rows[from] on.
+func (in *keyedInput[K, S, T, U, C]) group(rows []T, times []int64, hashes []uint64, from int) error {
 	p, f := in.p, in.f
 	ctx, emit, timed := p.c, p.emit, p.rows.timed
 	at := int64(element.NoTime)
-	keys := keysOf(&p.keys, rows[i:], in.key)
-	found := p.rows.resolve(hashes, i, keys)
-	rows, hashes = rows[i:][:len(keys)], hashes[i:][:len(keys)]
+	keys := keysOf(&p.keys, rows[from:], in.key)
+	found := p.rows.resolve(hashes, from, keys)
+	rows, hashes = rows[from:][:len(keys)], hashes[from:][:len(keys)]
 	if times != nil {
-		times = times[i:][:len(keys)]
+		times = times[from:][:len(keys)]
 	}
 	for i := range keys {
 		if times != nil {

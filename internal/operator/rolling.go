@@ -132,7 +132,7 @@ func (r *roller[K, S, T, R]) Close() error {
 	return r.table.Close()
 }
 
-// roll handles the group of records from at on.
+// roll handles the group of records from rows[at] on.
 func (r *roller[K, S, T, R]) roll(rows []T, hashes []uint64, out []R, at int) {
 	f, table := r.f, r.table
 	keys := keysOf(&r.keys, rows[at:], r.key)

@@ -33,7 +33,7 @@ type Boxed[K comparable, S any] struct {
 	// would never go.
 	free []*S
 	live int
-	// found are the rows of the group of keys at hand, as those of the table.
+	// found are the rows of the group of keys at hand, as those of the table; lent tells that there are some.
 	found [PrefetchGroup]*S
 	lent  bool
 }

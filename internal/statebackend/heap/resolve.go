@@ -109,18 +109,7 @@ func (t *Table[K, S]) resolve(hashes []uint64, homes *addresses, keys []K) {
 	c.settle(&hashes[0], len(hashes), homes, rows)
 	slots := (*[PrefetchGroup]*slot[K, S])(unsafe.Pointer(homes))
 	if t.textAt != noText {
-		var texts addresses
-		for i := range keys {
-			texts[i&groupMask] = *(*uintptr)(unsafe.Add(unsafe.Pointer(&slots[i&groupMask].key), t.textAt))
-		}
-		prefetch(&texts, len(keys))
-		for i := range keys {
-			if s := slots[i&groupMask]; rows[i&groupMask] != 0 && s.key == keys[i] {
-				rows[i&groupMask] = uintptr(unsafe.Pointer(&s.state))
-			} else {
-				rows[i&groupMask] = 0
-			}
-		}
+		t.compareText(slots, keys)
 		return
 	}
 	for i := range keys {
@@ -128,6 +117,23 @@ func (t *Table[K, S]) resolve(hashes []uint64, homes *addresses, keys []K) {
 		row := uintptr(unsafe.Pointer(&s.state)) & rows[i&groupMask]
 		if s.key != keys[i] {
 			row = 0
+		}
+		rows[i&groupMask] = row
+	}
+}
+
+// compareText is the last round of resolve for keys with text, which lies elsewhere: it is asked for before.
+func (t *Table[K, S]) compareText(slots *[PrefetchGroup]*slot[K, S], keys []K) {
+	rows := &t.ahead.rows
+	var texts addresses
+	for i := range keys {
+		texts[i&groupMask] = *(*uintptr)(unsafe.Add(unsafe.Pointer(&slots[i&groupMask].key), t.textAt))
+	}
+	prefetch(&texts, len(keys))
+	for i := range keys {
+		s, row := slots[i&groupMask], uintptr(0)
+		if rows[i&groupMask] != 0 && s.key == keys[i] {
+			row = uintptr(unsafe.Pointer(&s.state))
 		}
 		rows[i&groupMask] = row
 	}
