@@ -4,23 +4,52 @@ package heap
 
 import "unsafe"
 
-// The rounds in which a group of rows is found go by addresses and meta words alone, so that they are compiled once for all
+// The rounds in which a group of rows is found go by addresses and words alone, so that they are compiled once for all
 // tables, and are in assembly for one architecture: a jump or a word too much in them is paid for each record. Assembly
-// knows the layout of probe, chase and entrance.
+// knows the layout of the types here, and of entrance.
 
-// probe is what homes are found by.
+// probe is what rows are found by, the same for all of a table.
 type probe struct {
 	groups, first, mix uint64
 	entrances          unsafe.Pointer
 	count              uint64
 	slotBytes          uintptr
 	homeMask           uint64
+	// lendable is the low part of meta words, as that of the table.
+	lendable uint64
 }
 
-// chase is what rows are found by from their homes on.
-type chase struct {
-	mix, lendable       uint64
-	slotBytes, neighbor uintptr
+// search is where the rows of a group are looked for, and the meta words that their slots have.
+type search struct{ slots, wants addresses }
+
+// findings are the rows of a group, and, in their order, the first of missed, which are not found.
+type findings struct {
+	rows   addresses
+	missed [PrefetchGroup]uint8
+}
+
+// stateAt is where the state of a slot is: behind the meta word, as nothing is aligned to more than that.
+const stateAt = unsafe.Sizeof(slot[uint64, uint64]{}.meta)
+
+// walk is the last round, for the rows that are missed. It goes on slot by slot: one row in thirty lies so far off. It is
+// not inlined, since compilers may take numbers and pointers in the same place for different places.
+//
+//go:noinline
+func (p *probe) walk(s *search, f *findings, missed int) {
+	for _, i := range f.missed[:missed] {
+		want := uint64(s.wants[i&groupMask])
+		at := (*[PrefetchGroup]*uint64)(unsafe.Pointer(&s.slots))[i&groupMask]
+		for {
+			at = wordAt(at, p.slotBytes)
+			if *at == want {
+				f.rows[i&groupMask] = uintptr(unsafe.Pointer(at)) + stateAt
+				break
+			}
+			if *at == 0 || (*at^want)&^epochMask == 0 {
+				break
+			}
+		}
+	}
 }
 
 // neighbor is how many bytes behind a slot the row with a meta word may be, if the slot has another: of two slots in a line
@@ -30,6 +59,11 @@ func neighbor(meta, want uint64, slotBytes uintptr) uintptr {
 		return 0
 	}
 	return differ(meta, want) & slotBytes
+}
+
+// wordAt is the word so many bytes behind another one.
+func wordAt(word *uint64, bytes uintptr) *uint64 {
+	return (*uint64)(unsafe.Add(unsafe.Pointer(word), bytes))
 }
 
 // differ is all ones where two words differ, else zero.

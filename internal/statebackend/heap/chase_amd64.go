@@ -4,27 +4,25 @@
 
 package heap
 
-// homes finds the homes of n hashes and asks for their lines. It stops at a hash of another key group, and returns how many
-// it found.
-func (p *probe) homes(hashes *uint64, n int, homes *addresses) int {
-	return findHomes(p, hashes, n, homes)
+import "unsafe"
+
+// chase is the first round for the n hashes of next, and the second one for the m rows of now; each may be none. The first
+// notes homes and meta words, and asks for their lines. It stops at a hash of another key group, and chase returns how many
+// it has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that; it asks
+// for what it moves to.
+func (p *probe) chase(hashes *uint64, n int, next *search, m int, now *search) int {
+	return chase(p, hashes, n, next, m, now)
 }
 
-// advance moves homes that don't have their row to the slot behind, or to the line behind where slots share one, and asks for
-// what it moved to.
-func (c *chase) advance(hashes *uint64, n int, homes *addresses) { advance(c, hashes, n, homes) }
-
-// settle moves to the neighbor of a slot, where that has the row. It tells which rows are found by all ones, and asks for
-// the line behind where they are not.
-func (c *chase) settle(hashes *uint64, n int, slots, found *addresses) {
-	settle(c, hashes, n, slots, found)
+// settle is the third round for the n rows of s. It moves to the slot behind, where that has the row, compares keys, of a
+// word each, with what slots have at keyAt, and asks for what is behind slots without their row. It returns how many are
+// missed.
+func (p *probe) settle(s *search, n int, keys unsafe.Pointer, keyAt uintptr, f *findings) int {
+	return settle(p, s, n, keys, keyAt, f)
 }
 
 //go:noescape
-func findHomes(p *probe, hashes *uint64, n int, homes *addresses) int
+func chase(p *probe, hashes *uint64, n int, next *search, m int, now *search) int
 
 //go:noescape
-func advance(c *chase, hashes *uint64, n int, homes *addresses)
-
-//go:noescape
-func settle(c *chase, hashes *uint64, n int, slots, found *addresses)
+func settle(p *probe, s *search, n int, keys unsafe.Pointer, keyAt uintptr, f *findings) int

@@ -6,118 +6,144 @@
 
 // What is compared and moved here is told by Go in chase_go.go.
 
-// func findHomes(p *probe, hashes *uint64, n int, homes *addresses) int
-TEXT ·findHomes(SB), NOSPLIT, $0-40
-	MOVQ p+0(FP), R15
-	MOVQ hashes+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ homes+24(FP), DI
-	MOVQ 0(R15), R8   // groups
-	MOVQ 8(R15), R9   // first
-	MOVQ 16(R15), R10 // mix
-	MOVQ 24(R15), R11 // entrances
-	MOVQ 32(R15), R12 // count
-	MOVQ 40(R15), R13 // slotBytes
-	MOVQ 48(R15), R15 // homeMask
-	XORQ BX, BX
-	JMP  next
+// Fields of probe.
+#define groups(p) 0(p)
+#define first(p) 8(p)
+#define mix(p) 16(p)
+#define entrances(p) 24(p)
+#define count(p) 32(p)
+#define slotBytes(p) 40(p)
+#define homeMask(p) 48(p)
+#define lendable(p) 56(p)
 
-loop:
-	MOVQ       (SI)(BX*8), AX
-	MULQ       R8             // DX is the key group, AX the rest
-	SUBQ       R9, DX
-	CMPQ       DX, R12
-	JAE        done
-	IMULQ      R10, AX
-	ANDQ       $~0xffffff, AX // tagMask
-	SHLQ       $4, DX
-	ADDQ       R11, DX
-	MOVQ       (DX), R14      // entrance.slots
-	MULQ       8(DX)          // entrance.cap
-	ANDQ       R15, DX
-	IMULQ      R13, DX
-	ADDQ       R14, DX
-	PREFETCHT0 (DX)
-	MOVQ       DX, (DI)(BX*8)
-	INCQ       BX
+// Fields of search.
+#define slot(s) 0(s)(BX*8)
+#define want(s) 512(s)(BX*8)
 
-next:
-	CMPQ BX, CX
-	JLT  loop
+// HOME is the first round for hash BX of next: MULQ leaves the key group in DX, and the rest of the hash in AX.
+#define HOME \
+	MOVQ       (SI)(BX*8), AX      \
+	MULQ       R8                  \
+	SUBQ       first(R15), DX      \
+	CMPQ       DX, count(R15)      \
+	JAE        done                \
+	IMULQ      R10, AX             \
+	ANDQ       $~0xffffff, AX      \ // tagMask
+	SHLQ       $4, DX              \
+	ADDQ       R11, DX             \
+	MOVQ       (DX), R14           \ // entrance.slots
+	LEAQ       (AX)(R9*1), R13     \
+	MOVQ       R13, want(DI)       \
+	MULQ       8(DX)               \ // entrance.cap
+	ANDQ       homeMask(R15), DX   \
+	IMULQ      R12, DX             \
+	ADDQ       R14, DX             \
+	PREFETCHT0 (DX)                \
+	MOVQ       DX, slot(DI)
+
+// ADVANCE is the second round for row BX of now. The slot that is compared second is the same where it was equal.
+#define ADVANCE \
+	MOVQ       want(CX), AX        \
+	MOVQ       slot(CX), DX        \
+	LEAQ       (DX)(R12*1), R13    \
+	LEAQ       (DX)(R12*2), R14    \
+	CMPQ       AX, (DX)            \
+	CMOVQNE    R13, DX             \
+	CMPQ       AX, (DX)            \
+	CMOVQNE    R14, DX             \
+	PREFETCHT0 (DX)                \
+	MOVQ       DX, slot(CX)
+
+// func chase(p *probe, hashes *uint64, n int, next *search, m int, now *search) int
+TEXT ·chase(SB), NOSPLIT, $8-56
+	MOVQ    p+0(FP), R15
+	MOVQ    hashes+8(FP), SI
+	MOVQ    n+16(FP), R12
+	MOVQ    next+24(FP), DI
+	MOVQ    now+40(FP), CX
+	MOVQ    groups(R15), R8
+	MOVQ    lendable(R15), R9
+	MOVQ    mix(R15), R10
+	MOVQ    entrances(R15), R11
+	MOVQ    m+32(FP), AX
+	CMPQ    R12, AX
+	CMOVQGT AX, R12
+	MOVQ    R12, both-8(SP)
+	MOVQ    slotBytes(R15), R12
+	XORQ    BX, BX
+	JMP     nextBoth
+
+loopBoth:
+	HOME
+	ADVANCE
+	INCQ BX
+
+nextBoth:
+	CMPQ BX, both-8(SP)
+	JLT  loopBoth
+	JMP  nextHome
+
+loopHome:
+	HOME
+	INCQ BX
+
+nextHome:
+	CMPQ BX, n+16(FP)
+	JLT  loopHome
+	MOVQ both-8(SP), BX
+	JMP  nextAdvance
+
+loopAdvance:
+	ADVANCE
+	INCQ BX
+
+nextAdvance:
+	CMPQ BX, m+32(FP)
+	JLT  loopAdvance
+	MOVQ n+16(FP), BX
 
 done:
-	MOVQ BX, ret+32(FP)
+	MOVQ BX, ret+48(FP)
 	RET
 
-// func advance(c *chase, hashes *uint64, n int, homes *addresses)
-TEXT ·advance(SB), NOSPLIT, $0-32
-	MOVQ c+0(FP), R15
-	MOVQ hashes+8(FP), SI
+// func settle(p *probe, s *search, n int, keys unsafe.Pointer, keyAt uintptr, f *findings) int
+TEXT ·settle(SB), NOSPLIT, $0-56
+	MOVQ p+0(FP), R15
+	MOVQ s+8(FP), DI
 	MOVQ n+16(FP), CX
-	MOVQ homes+24(FP), DI
-	MOVQ 0(R15), R8       // mix
-	MOVQ 8(R15), R9       // lendable
-	MOVQ 16(R15), R10     // slotBytes
-	MOVQ 24(R15), R11     // neighbor
-	ADDQ R10, R11         // how far to go at most
+	MOVQ keys+24(FP), SI
+	MOVQ keyAt+32(FP), R11
+	MOVQ f+40(FP), R8
+	MOVQ slotBytes(R15), R10
+	XORQ R15, R15
 	XORQ BX, BX
+	XORQ R9, R9
 	JMP  next
 
 loop:
-	MOVQ       (SI)(BX*8), AX
-	IMULQ      R8, AX
-	ANDQ       $~0xffffff, AX // tagMask
-	ORQ        R9, AX         // what the row has for a meta word
-	MOVQ       (DI)(BX*8), DX
-	LEAQ       (DX)(R10*1), R12
-	LEAQ       (DX)(R11*1), R13
+	MOVQ       want(DI), AX
+	MOVQ       slot(DI), DX
+	LEAQ       (DX)(R10*1), R13
 	CMPQ       AX, (DX)
-	CMOVQNE    R12, DX
-	CMPQ       AX, (DX)       // again the same, where it was equal
 	CMOVQNE    R13, DX
-	PREFETCHT0 (DX)
-	MOVQ       DX, (DI)(BX*8)
-	INCQ       BX
-
-next:
-	CMPQ BX, CX
-	JLT  loop
-	RET
-
-// func settle(c *chase, hashes *uint64, n int, slots, found *addresses)
-TEXT ·settle(SB), NOSPLIT, $0-40
-	MOVQ c+0(FP), R15
-	MOVQ hashes+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ slots+24(FP), DI
-	MOVQ found+32(FP), R14
-	MOVQ 0(R15), R8        // mix
-	MOVQ 8(R15), R9        // lendable
-	MOVQ 24(R15), R11      // neighbor
-	XORQ BX, BX
-	JMP  next
-
-loop:
-	MOVQ       (SI)(BX*8), AX
-	IMULQ      R8, AX
-	ANDQ       $~0xffffff, AX // tagMask
-	ORQ        R9, AX
-	MOVQ       (DI)(BX*8), DX
-	LEAQ       (DX)(R11*1), R12
-	CMPQ       AX, (DX)
-	CMOVQNE    R12, DX
-	MOVQ       DX, (DI)(BX*8)
-	LEAQ       64(DX), R12
-	MOVQ       $-1, R13
-	MOVQ       $0, R10
-	CMPQ       AX, (DX)
-	CMOVQNE    R10, R13
+	MOVQ       DX, slot(DI)
+	MOVQ       (SI)(BX*8), R13
+	LEAQ       (DX)(R10*2), R12
+	LEAQ       8(DX), R14        // the row
+	MOVB       BX, 512(R8)(R9*1) // missed, unless the next one is
+	XORQ       (DX), AX
+	XORQ       (DX)(R11*1), R13
+	ORQ        R13, AX
 	CMOVQEQ    DX, R12
+	CMOVQNE    R15, R14
 	PREFETCHT0 (R12)
-	MOVQ       R13, (R14)(BX*8)
+	MOVQ       R14, (R8)(BX*8)   // rows
+	NEGQ       AX
+	ADCQ       $0, R9
 	INCQ       BX
 
 next:
 	CMPQ BX, CX
 	JLT  loop
+	MOVQ R9, ret+48(FP)
 	RET

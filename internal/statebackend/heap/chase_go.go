@@ -9,9 +9,11 @@ import (
 	"unsafe"
 )
 
-// homes finds the homes of n hashes and asks for their lines. It stops at a hash of another key group, and returns how many
-// it found.
-func (p *probe) homes(hashes *uint64, n int, homes *addresses) int {
+// chase is the first round for the n hashes of next, and the second one for the m rows of now; each may be none. The first
+// notes homes and meta words, and asks for their lines. It stops at a hash of another key group, and chase returns how many
+// it has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that; it asks
+// for what it moves to.
+func (p *probe) chase(hashes *uint64, n int, next *search, m int, now *search) int {
 	// An entrance has the same words for all types.
 	entrances := unsafe.Slice((*entrance[struct{}, struct{}])(p.entrances), p.count)
 	for i, h := range unsafe.Slice(hashes, n) {
@@ -20,37 +22,46 @@ func (p *probe) homes(hashes *uint64, n int, homes *addresses) int {
 			return i
 		}
 		e := &entrances[group]
-		home, _ := bits.Mul64(rest*p.mix&tagMask, e.cap)
-		homes[i&groupMask] = uintptr(unsafe.Pointer(e.slots)) + uintptr(home&p.homeMask)*p.slotBytes
+		tag := rest * p.mix & tagMask
+		home, _ := bits.Mul64(tag, e.cap)
+		next.slots[i&groupMask] = uintptr(unsafe.Pointer(e.slots)) + uintptr(home&p.homeMask)*p.slotBytes
+		next.wants[i&groupMask] = uintptr(tag | p.lendable)
 	}
-	prefetch(homes, n)
+	if n > 0 {
+		prefetch(&next.slots, n)
+	}
+	if m == 0 {
+		return n
+	}
+	metas := (*[PrefetchGroup]*uint64)(unsafe.Pointer(&now.slots))
+	for i := range m {
+		want := uint64(now.wants[i&groupMask])
+		away := differ(*metas[i&groupMask], want) & p.slotBytes
+		away += differ(*wordAt(metas[i&groupMask], away), want) & p.slotBytes
+		now.slots[i&groupMask] += away
+	}
+	prefetch(&now.slots, m)
 	return n
 }
 
-// advance moves homes that don't have their row to the slot behind, or to the line behind where slots share one, and asks for
-// what it moved to.
-func (c *chase) advance(hashes *uint64, n int, homes *addresses) {
-	metas := (*[PrefetchGroup]*uint64)(unsafe.Pointer(homes))
-	for i, h := range unsafe.Slice(hashes, n) {
-		want := h*c.mix&tagMask | c.lendable
-		away := differ(*metas[i&groupMask], want) & c.slotBytes
-		away += differ(*behind(metas[i&groupMask], away), want) & c.neighbor
-		homes[i&groupMask] += away
+// settle is the third round for the n rows of s. It moves to the slot behind, where that has the row, compares keys, of a
+// word each, with what slots have at keyAt, and asks for what is behind slots without their row. It returns how many are
+// missed.
+func (p *probe) settle(s *search, n int, keys unsafe.Pointer, keyAt uintptr, f *findings) int {
+	metas := (*[PrefetchGroup]*uint64)(unsafe.Pointer(&s.slots))
+	missed := 0
+	var ahead addresses
+	for i, key := range unsafe.Slice((*uint64)(keys), n) {
+		want := uint64(s.wants[i&groupMask])
+		slot := metas[i&groupMask]
+		slot = wordAt(slot, differ(*slot, want)&p.slotBytes)
+		s.slots[i&groupMask] = uintptr(unsafe.Pointer(slot)) // read as a pointer by later calls only
+		miss := differ(*slot, want) | differ(*wordAt(slot, keyAt), key)
+		f.rows[i&groupMask] = (s.slots[i&groupMask] + stateAt) &^ miss
+		f.missed[missed&groupMask] = uint8(i)
+		missed += int(miss & 1)
+		ahead[i&groupMask] = s.slots[i&groupMask] + 2*p.slotBytes&miss
 	}
-	prefetch(homes, n)
-}
-
-// settle moves to the neighbor of a slot, where that has the row. It tells which rows are found by all ones, and asks for
-// the line behind where they are not.
-func (c *chase) settle(hashes *uint64, n int, slots, found *addresses) {
-	metas := (*[PrefetchGroup]*uint64)(unsafe.Pointer(slots))
-	for i, h := range unsafe.Slice(hashes, n) {
-		want := h*c.mix&tagMask | c.lendable
-		slots[i&groupMask] += differ(*metas[i&groupMask], want) & c.neighbor
-		found[i&groupMask] = ^differ(*metas[i&groupMask], want)
-	}
-}
-
-func behind(meta *uint64, bytes uintptr) *uint64 {
-	return (*uint64)(unsafe.Add(unsafe.Pointer(meta), bytes))
+	prefetch(&ahead, n)
+	return missed
 }

@@ -12,20 +12,20 @@ import (
 // lookahead is what a table has found of the batch at hand: the rows of one group of its keys, and where to look for those
 // of the next, whose lines of the cache are on their way meanwhile.
 //
-// Who moves or drops rows forgets them, who drops slots forgets all.
+// Who moves or drops rows forgets them; who drops slots, or begins an epoch, forgets all.
 type lookahead struct {
-	rows addresses
+	found findings
 	// lent tells that there are rows.
 	lent bool
-	// homes are those of the group at hand and of the next one, in turns; which is next tells turn. count of them, of the
-	// batch's hashes from at on, are known.
-	homes           [2]addresses
+	// searches are those for the group at hand and for the next one, in turns; which is next tells turn. It has begun for
+	// count of the batch's hashes from at on.
+	searches        [2]search
 	turn, at, count int
 }
 
 func (a *lookahead) forgetRows() {
 	if a.lent {
-		a.rows, a.lent = addresses{}, false
+		a.found.rows, a.lent = addresses{}, false
 	}
 }
 
@@ -51,91 +51,95 @@ func (a *lookahead) forget() {
 //			}
 func (t *Table[K, S]) Resolve(hashes []uint64, at int, keys []K) *[PrefetchGroup]*S {
 	a := &t.ahead
+	p := t.probe()
 	group := hashes[at:min(at+PrefetchGroup, len(hashes))]
-	homes := &a.homes[a.turn]
+	now := &a.searches[a.turn]
 	if at == 0 || a.at != at || a.count != len(group) {
-		t.foresee(group, homes)
+		t.chase(&p, group, now, 0, nil)
 	}
 	a.turn ^= 1
 	a.at = at + len(group)
 	next := hashes[a.at:min(a.at+PrefetchGroup, len(hashes))]
 	a.count = len(next)
-	t.foresee(next, &a.homes[a.turn])
-	if t.ttl == nil { // else it is for Row to say whether a row lives
-		a.lent = true
-		t.resolve(group, homes, keys[:len(group)])
+	if t.ttl != nil { // it is for Row to say whether a row lives
+		t.chase(&p, next, &a.searches[a.turn], 0, nil)
+		return (*[PrefetchGroup]*S)(unsafe.Pointer(&a.found.rows))
 	}
-	return (*[PrefetchGroup]*S)(unsafe.Pointer(&a.rows))
+	a.lent = true
+	t.chase(&p, next, &a.searches[a.turn], len(group), now)
+	t.conclude(&p, now, keys[:len(group)])
+	return (*[PrefetchGroup]*S)(unsafe.Pointer(&a.found.rows))
 }
 
 // prefetches reports whether slots are likely to lie outside the cache.
 func (t *Table[K, S]) prefetches() bool { return canPrefetch && t.slotBytes >= t.config.prefetchMin }
 
-// foresee finds the homes of hashes and asks for their lines; of slots that are larger than one, also for that of the key.
-func (t *Table[K, S]) foresee(hashes []uint64, homes *addresses) {
-	if len(hashes) == 0 {
-		return
-	}
-	p := probe{
+func (t *Table[K, S]) probe() probe {
+	size := unsafe.Sizeof(slot[K, S]{})
+	return probe{
 		groups: t.groups, first: t.first, mix: t.mix,
 		entrances: unsafe.Pointer(unsafe.SliceData(t.entrances)), count: uint64(len(t.entrances)),
-		slotBytes: unsafe.Sizeof(slot[K, S]{}), homeMask: homeMask(unsafe.Sizeof(slot[K, S]{})),
+		slotBytes: size, homeMask: homeMask(size), lendable: t.lendable,
 	}
-	if n := p.homes(&hashes[0], len(hashes), homes); n < len(hashes) {
+}
+
+// chase begins the search for the rows of hashes, and goes on with that for the m rows of now. Of slots that are larger than
+// a line, that of the key is asked for, too.
+func (t *Table[K, S]) chase(p *probe, hashes []uint64, next *search, m int, now *search) {
+	if n := p.chase(unsafe.SliceData(hashes), len(hashes), next, m, now); n < len(hashes) {
 		group, _ := bits.Mul64(hashes[n], t.groups)
 		panic(fmt.Sprintf("state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups))
 	}
 	if slotBytes[K, S]() > lineBytes && t.prefetches() {
 		var keys addresses
 		for i := range hashes {
-			keys[i&groupMask] = homes[i&groupMask] + unsafe.Offsetof(slot[K, S]{}.key)
+			keys[i&groupMask] = next.slots[i&groupMask] + unsafe.Offsetof(slot[K, S]{}.key)
 		}
 		prefetch(&keys, len(hashes))
 	}
 }
 
-// resolve notes the rows of hashes, or nil, in rounds: two that go by the meta words of slots, then one that compares keys.
-// None has a jump that could be foreseen wrongly, but for the comparison of text: so what is waited for is waited for
-// together.
-func (t *Table[K, S]) resolve(hashes []uint64, homes *addresses, keys []K) {
-	c := chase{mix: t.groups * t.mix, lendable: t.lendable, slotBytes: unsafe.Sizeof(slot[K, S]{})}
-	if c.slotBytes <= lineBytes/2 {
-		c.neighbor = c.slotBytes
+// conclude ends the search for the rows of keys: it notes them, or nil.
+func (t *Table[K, S]) conclude(p *probe, s *search, keys []K) {
+	f := &t.ahead.found
+	var missed int
+	if t.wordKeys {
+		missed = p.settle(s, len(keys), unsafe.Pointer(unsafe.SliceData(keys)), unsafe.Offsetof(slot[K, S]{}.key), f)
+	} else { // meta words are compared again, in the place of keys
+		missed = p.settle(s, len(keys), unsafe.Pointer(&s.wants), unsafe.Offsetof(slot[K, S]{}.meta), f)
+		t.compare(s, keys)
 	}
-	rows := &t.ahead.rows
-	if t.prefetches() { // else a few more are left to Row
-		c.advance(&hashes[0], len(hashes), homes)
-	}
-	c.settle(&hashes[0], len(hashes), homes, rows)
-	slots := (*[PrefetchGroup]*slot[K, S])(unsafe.Pointer(homes))
-	if t.textAt != noText {
-		t.compareText(slots, keys)
+	if missed > walkMax {
 		return
 	}
-	for i := range keys {
-		s := slots[i&groupMask]
-		row := uintptr(unsafe.Pointer(&s.state)) & rows[i&groupMask]
-		if s.key != keys[i] {
-			row = 0
+	p.walk(s, f, missed)
+	rows := (*[PrefetchGroup]unsafe.Pointer)(unsafe.Pointer(&f.rows))
+	for _, i := range f.missed[:missed] {
+		row := rows[i&groupMask]
+		if row != nil && (*slot[K, S])(unsafe.Add(row, -int(stateAt))).key != keys[i] {
+			f.rows[i&groupMask] = 0
 		}
-		rows[i&groupMask] = row
 	}
 }
 
-// compareText is the last round of resolve for keys with text, which lies elsewhere: it is asked for before.
-func (t *Table[K, S]) compareText(slots *[PrefetchGroup]*slot[K, S], keys []K) {
-	rows := &t.ahead.rows
-	var texts addresses
-	for i := range keys {
-		texts[i&groupMask] = *(*uintptr)(unsafe.Add(unsafe.Pointer(&slots[i&groupMask].key), t.textAt))
-	}
-	prefetch(&texts, len(keys))
-	for i := range keys {
-		s, row := slots[i&groupMask], uintptr(0)
-		if rows[i&groupMask] != 0 && s.key == keys[i] {
-			row = uintptr(unsafe.Pointer(&s.state))
+// walkMax is how many rows of a group are walked to: of more, most are new, or not written in this epoch.
+const walkMax = PrefetchGroup / 4
+
+// compare drops the rows of slots with another key.
+func (t *Table[K, S]) compare(s *search, keys []K) {
+	slots := (*[PrefetchGroup]*slot[K, S])(unsafe.Pointer(&s.slots))
+	rows := &t.ahead.found.rows
+	if t.textAt != noText { // it lies elsewhere, and is asked for before
+		var texts addresses
+		for i := range keys {
+			texts[i&groupMask] = *(*uintptr)(unsafe.Add(unsafe.Pointer(&slots[i&groupMask].key), t.textAt))
 		}
-		rows[i&groupMask] = row
+		prefetch(&texts, len(keys))
+	}
+	for i := range keys {
+		if rows[i&groupMask] != 0 && slots[i&groupMask].key != keys[i] {
+			rows[i&groupMask] = 0
+		}
 	}
 }
 
@@ -145,12 +149,37 @@ func (t *Table[K, S]) Prefetch(hashes []uint64, at int) {
 	if !t.prefetches() {
 		return
 	}
-	var homes addresses
+	t.ahead.count = 0
+	p := t.probe()
 	if at == 0 {
-		t.foresee(hashes[:min(PrefetchGroup, len(hashes))], &homes)
+		t.chase(&p, hashes[:min(PrefetchGroup, len(hashes))], &t.ahead.searches[0], 0, nil)
 	}
 	if next := at + PrefetchGroup; next < len(hashes) {
-		t.foresee(hashes[next:min(next+PrefetchGroup, len(hashes))], &homes)
+		t.chase(&p, hashes[next:min(next+PrefetchGroup, len(hashes))], &t.ahead.searches[0], 0, nil)
+	}
+}
+
+// wordKey reports whether keys of a type are equal if and only if the eight bytes that they take are.
+func wordKey(t reflect.Type) bool { return t.Size() == 8 && plainBytes(t) == 8 }
+
+// plainBytes is how many bytes of a value are compared as they are, if they all are, else less than its size.
+func plainBytes(t reflect.Type) uintptr {
+	switch t.Kind() {
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return t.Size()
+	case reflect.Array:
+		return uintptr(t.Len()) * plainBytes(t.Elem())
+	case reflect.Struct:
+		n := uintptr(0)
+		for i := range t.NumField() {
+			if f := t.Field(i); f.Name != "_" {
+				n += plainBytes(f.Type)
+			}
+		}
+		return n
+	default:
+		return 0
 	}
 }
 

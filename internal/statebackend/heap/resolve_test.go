@@ -4,6 +4,7 @@ package heap
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unsafe"
@@ -41,12 +42,13 @@ func checkHomes[S any](t *testing.T) {
 		}
 		hashes = append(hashes, h)
 	}
-	var homes addresses
-	table.foresee(hashes, &homes)
+	var s search
+	p := table.probe()
+	table.chase(&p, hashes, &s, 0, nil)
 	for i, h := range hashes {
 		sg, tag := table.place(h, 0)
-		if want := uintptr(unsafe.Pointer(table.entrances[sg.index].at(tag))); homes[i] != want {
-			t.Errorf("hash %#x: home %#x, want %#x", h, homes[i], want)
+		if want := uintptr(unsafe.Pointer(table.entrances[sg.index].at(tag))); s.slots[i] != want {
+			t.Errorf("hash %#x: home %#x, want %#x", h, s.slots[i], want)
 		}
 	}
 	defer func() {
@@ -54,7 +56,7 @@ func checkHomes[S any](t *testing.T) {
 			t.Error(got)
 		}
 	}()
-	table.foresee([]uint64{hashes[0], 1<<64 - 1}, &homes)
+	table.chase(&p, []uint64{hashes[0], 1<<64 - 1}, &s, 0, nil)
 	t.Error("a hash of another subtask was found")
 }
 
@@ -89,5 +91,59 @@ func TestBatchAcrossGrowth(t *testing.T) {
 	}
 	if rows := r.Size().Rows; sum != 200*PrefetchGroup || rows != next {
 		t.Errorf("%d writes to %d rows, want %d to %d", sum, rows, 200*PrefetchGroup, next)
+	}
+}
+
+// Keys are compared as words only where all of their eight bytes count.
+func TestWordKeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		key  any
+		want bool
+	}{
+		{int64(0), true},
+		{uint64(0), true},
+		{[2]int32{}, true},
+		{struct {
+			A int32
+			B uint32
+		}{}, true},
+		{[8]bool{}, true},
+		{int32(0), false},
+		{float64(0), false},
+		{[2]float32{}, false},
+		{complex64(0), false},
+		{[2]int64{}, false},
+		{"", false},
+		{struct {
+			A int32
+			B bool
+		}{}, false},
+		{struct{ A, _ int32 }{}, false},
+	} {
+		if got := wordKey(reflect.TypeOf(c.key)); got != c.want {
+			t.Errorf("%T: %v, want %v", c.key, got, c.want)
+		}
+	}
+}
+
+// What is missed by the rounds of a group is found slot by slot: rows of a full table are all found.
+func TestRowsFarFromHome(t *testing.T) {
+	t.Parallel()
+	r := newRig[int64](t)
+	hashes, batch := make([]uint64, 3000), make([]int64, 3000)
+	for i := range batch {
+		batch[i] = int64(i)
+		hashes[i] = r.hashOf(batch[i])
+		row, _ := r.Row(hashes[i], &batch[i])
+		*row = batch[i]
+	}
+	for at := 0; at < len(batch); at += PrefetchGroup {
+		rows := r.Resolve(hashes, at, batch[at:])
+		for i := range batch[at:min(at+PrefetchGroup, len(batch))] {
+			if rows[i] == nil || *rows[i] != batch[at+i] {
+				t.Fatalf("row of %d is not found: %v", batch[at+i], rows[i])
+			}
+		}
 	}
 }

@@ -41,8 +41,8 @@ const (
 	// Where rows lie beside the table, a slot is little next to its row.
 	growthParts, growthPartsBoxed = 3, 1
 	tailMax                       = 64
-	// lookedAt is how many slots from a home on there are at least: two lines of small ones.
-	lookedAt = 4
+	// lookedAt is how many slots from a home on there are at least: those of the rounds of Resolve, and the one behind.
+	lookedAt = 5
 	// lineBytes is the size of a line of the cache.
 	lineBytes = 64
 )

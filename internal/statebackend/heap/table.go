@@ -123,8 +123,9 @@ type Table[K comparable, S any] struct {
 	// slotBytes is the size of all arrays of slots.
 	slotBytes int64
 	ahead     lookahead
-	// textAt is where keys have text, or noText.
-	textAt uintptr
+	// textAt is where keys have text, or noText. wordKeys tells that keys are compared as a word.
+	textAt   uintptr
+	wordKeys bool
 	// growthParts is in how many parts the slots of a segment are divided, by one of which it grows.
 	growthParts int
 
@@ -176,6 +177,7 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		hash:      hash,
 		ttl:       ttl,
 		textAt:    textAt(reflect.TypeFor[K]()),
+		wordKeys:  wordKey(reflect.TypeFor[K]()),
 
 		growthParts: growthParts,
 	}
@@ -290,7 +292,7 @@ func (t *Table[K, S]) Close() error {
 func slotBytes[K comparable, S any]() int64 { return int64(unsafe.Sizeof(slot[K, S]{})) }
 
 func (t *Table[K, S]) setEpoch(epoch uint64) {
-	t.ahead.forgetRows()
+	t.ahead.forget()
 	t.epoch, t.lendable = epoch, liveBit|epoch
 	if t.ttl != nil {
 		t.lendable = liveBit | deadBit
