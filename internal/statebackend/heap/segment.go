@@ -130,8 +130,8 @@ func (t *Table[K, S]) grow(sg *segment[K, S]) {
 		}
 	}
 	size, tail := nextCap(int(sg.cap), sg.index, kept, t.growthParts), 0
-	if kept < sg.limit/2 && sg.live+sg.dead < sg.limit {
-		tail = 2 * (len(sg.slots) - int(sg.cap)) // the tail is full of rows with equal hashes
+	if size <= int(sg.cap) && sg.live+sg.dead < sg.limit {
+		tail = 2 * (len(sg.slots) - int(sg.cap)) // it is full of rows whose hashes are nearly equal
 	}
 	t.rehash(sg, size, max(tail, tailOf(size)))
 }

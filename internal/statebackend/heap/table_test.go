@@ -726,3 +726,24 @@ func TestMemoryIsCutAndGivenBack(t *testing.T) {
 		t.Errorf("%d bytes in %d arrays, %d of a region are left: %v", m.mapped, len(m.arrays), m.left, m.err)
 	}
 }
+
+// A segment grows however its rows pile up at its end, as keys do that share their hash.
+func TestGrowthBehindTheLastHome(t *testing.T) {
+	t.Parallel()
+	for sharing := range 40 {
+		table, err := NewTable[int64, int64](Config{Name: "rows", Groups: statebackend.KeyGroupRange{Last: 7}, MaxParallelism: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash := func(k int64) uint64 { return uint64(k/int64(sharing+1)) * 0x9e3779b97f4a7c15 }
+		for k := range int64(400) {
+			row, _ := table.Row(hash(k), &k)
+			*row = k
+		}
+		for k := range int64(400) {
+			if row := table.Lookup(hash(k), &k); row == nil || *row != k {
+				t.Fatalf("%d keys a hash: the row of %d is lost", sharing+1, k)
+			}
+		}
+	}
+}
