@@ -4,6 +4,7 @@ package heap
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,13 +128,14 @@ func TestWordKeys(t *testing.T) {
 	}
 }
 
-// What is missed by the rounds of a group is found slot by slot: rows of a full table are all found.
-func TestRowsFarFromHome(t *testing.T) {
+// What is missed by the rounds of a group is found slot by slot: all rows are found, also where another search came
+// between, and none after Begin, which makes each of them one to be written for the first time.
+func TestResolveFindsAll(t *testing.T) {
 	t.Parallel()
 	r := newRig[int64](t)
-	hashes, batch := make([]uint64, 3000), make([]int64, 3000)
-	for i := range batch {
-		batch[i] = int64(i)
+	hashes, batch := make([]uint64, 10_000), make([]int64, 10_000)
+	for i, k := range rand.New(rand.NewPCG(1, 2)).Perm(len(batch)) {
+		batch[i] = int64(k)
 		hashes[i] = r.hashOf(batch[i])
 		row, _ := r.Row(hashes[i], &batch[i])
 		*row = batch[i]
@@ -145,5 +147,58 @@ func TestRowsFarFromHome(t *testing.T) {
 				t.Fatalf("row of %d is not found: %v", batch[at+i], rows[i])
 			}
 		}
+		r.Prefetch(hashes[len(hashes)/2:], 0)
+	}
+	r.Resolve(hashes, 0, batch)
+	r.begin(1, 0)
+	for i, row := range r.Resolve(hashes, PrefetchGroup, batch[PrefetchGroup:]) {
+		if row != nil {
+			t.Fatalf("row of %d is lent, though it was not written since Begin", batch[PrefetchGroup+i])
+		}
+	}
+}
+
+// Keys with one hash are told apart, near home and far off, whether they are compared as words or not.
+func TestResolveKeysOfOneHash(t *testing.T) {
+	t.Parallel()
+	t.Run("words", func(t *testing.T) { checkOneHash(t, func(i int) int64 { return int64(i) }) })
+	t.Run("pairs", func(t *testing.T) { checkOneHash(t, func(i int) [2]int64 { return [2]int64{1, int64(i)} }) })
+	t.Run("text", func(t *testing.T) { checkOneHash(t, func(i int) string { return fmt.Sprint("key ", i) }) })
+}
+
+func checkOneHash[K comparable](t *testing.T, key func(i int) K) {
+	t.Helper()
+	table, err := NewTable[K, int64](Config{Name: "rows", Groups: statebackend.KeyGroupRange{Last: 7}, MaxParallelism: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const there = 10 * PrefetchGroup
+	hashes, batch, found := make([]uint64, 2*there), make([]K, 2*there), 0
+	for i := range batch {
+		// Keys of the second half have the hashes of the first one, but are not there. Of those, one in eight shares its
+		// hash with all that come within two groups: more, and a group would not walk.
+		id := i % there
+		if id%8 == 0 {
+			id = id / (2 * PrefetchGroup) * (2 * PrefetchGroup)
+		}
+		batch[i], hashes[i] = key(i), uint64(id)*0x9e3779b97f4a7c15
+		if i < there {
+			row, _ := table.Row(hashes[i], &batch[i])
+			*row = int64(i)
+		}
+	}
+	for at := 0; at < len(batch); at += PrefetchGroup {
+		rows := table.Resolve(hashes, at, batch[at:])
+		for i := range batch[at:min(at+PrefetchGroup, len(batch))] {
+			if row := rows[i]; row != nil {
+				found++
+				if want := int64(at + i); *row != want {
+					t.Errorf("key %v has the row of %v", batch[want], batch[*row])
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no row is found")
 	}
 }
