@@ -6,16 +6,20 @@ import "unsafe"
 
 // The rounds in which a group of rows is found go by addresses and words alone, so that they are compiled once for all
 // tables, and are in assembly for one architecture: a jump or a word too much in them is paid for each record. Assembly
-// knows the layout of the types here, and of entrance.
+// knows the layout of entrance; where the fields of the types here are, it has from the compiler.
 
-// probe is what rows are found by, the same for all of a table.
+// probe is what rows of a table are found by.
 type probe struct {
-	groups, first, mix uint64
-	entrances          unsafe.Pointer
-	count              uint64
-	slotBytes          uintptr
-	homeMask           uint64
-	// lendable is the low part of meta words, as that of the table.
+	// groups is how many key groups there are in all; the table has count, from first on.
+	groups, first uint64
+	// mix remixes what a hash has below its group.
+	mix       uint64
+	entrances unsafe.Pointer
+	count     uint64
+	slotBytes uintptr
+	homeMask  uint64
+	// lendable is the low part of the meta word of rows that can be lent as they are: those written in this epoch, or
+	// none, by a value that no slot has, where rows expire.
 	lendable uint64
 }
 
@@ -32,9 +36,9 @@ type findings struct {
 const stateAt = unsafe.Sizeof(slot[uint64, uint64]{}.meta)
 
 // chase is the first round for the n hashes of next, and the second one for the m rows of now; each may be none. The first
-// notes homes and meta words, and asks for their lines. It stops at a hash of another key group, and chase returns how many
-// it has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that; it asks
-// for what it moves to.
+// notes homes and meta words, which are asked for later. It stops at a hash of another key group, and chase returns how many it
+// has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that; it asks for
+// what it moves to.
 func (p *probe) chase(hashes *uint64, n int, next *search, m int, now *search) int {
 	return chase(p, hashes, n, next, m, now)
 }

@@ -2,56 +2,44 @@
 
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // What is compared and moved here is told by Go in chase_go.go.
 
-// Fields of probe.
-#define groups(p) 0(p)
-#define first(p) 8(p)
-#define mix(p) 16(p)
-#define entrances(p) 24(p)
-#define count(p) 32(p)
-#define slotBytes(p) 40(p)
-#define homeMask(p) 48(p)
-#define lendable(p) 56(p)
-
-// Fields of search.
-#define slot(s) 0(s)(BX*8)
-#define want(s) 512(s)(BX*8)
+#define slot(s) search_slots(s)(BX*8)
+#define want(s) search_wants(s)(BX*8)
 
 // HOME is the first round for hash BX of next: MULQ leaves the key group in DX, and the rest of the hash in AX.
 #define HOME \
-	MOVQ       (SI)(BX*8), AX      \
-	MULQ       R8                  \
-	SUBQ       first(R15), DX      \
-	CMPQ       DX, count(R15)      \
-	JAE        done                \
-	IMULQ      R10, AX             \
-	ANDQ       $~0xffffff, AX      \ // tagMask
-	SHLQ       $4, DX              \
-	ADDQ       R11, DX             \
-	MOVQ       (DX), R14           \ // entrance.slots
-	LEAQ       (AX)(R9*1), R13     \
-	MOVQ       R13, want(DI)       \
-	MULQ       8(DX)               \ // entrance.cap
-	ANDQ       homeMask(R15), DX   \
-	IMULQ      R12, DX             \
-	ADDQ       R14, DX             \
-	PREFETCHT0 (DX)                \
+	MOVQ       (SI)(BX*8), AX             \
+	MULQ       R8                         \
+	SUBQ       probe_first(R15), DX       \
+	CMPQ       DX, probe_count(R15)       \
+	JAE        done                       \
+	IMULQ      R10, AX                    \
+	ANDQ       $~0xffffff, AX             \ // tagMask
+	SHLQ       $4, DX                     \
+	MOVQ       (R11)(DX*1), R14           \ // entrance.slots
+	LEAQ       (AX)(R9*1), R13            \
+	MOVQ       R13, want(DI)              \
+	MULQ       8(R11)(DX*1)               \ // entrance.cap
+	ANDQ       probe_homeMask(R15), DX    \
+	IMULQ      R12, DX                    \
+	ADDQ       R14, DX                    \
 	MOVQ       DX, slot(DI)
 
 // ADVANCE is the second round for row BX of now. The slot that is compared second is the same where it was equal.
 #define ADVANCE \
-	MOVQ       want(CX), AX        \
-	MOVQ       slot(CX), DX        \
-	LEAQ       (DX)(R12*1), R13    \
-	LEAQ       (DX)(R12*2), R14    \
-	CMPQ       AX, (DX)            \
-	CMOVQNE    R13, DX             \
-	CMPQ       AX, (DX)            \
-	CMOVQNE    R14, DX             \
-	PREFETCHT0 (DX)                \
+	MOVQ       want(CX), AX               \
+	MOVQ       slot(CX), DX               \
+	LEAQ       (DX)(R12*1), R13           \
+	LEAQ       (DX)(R12*2), R14           \
+	CMPQ       AX, (DX)                   \
+	CMOVQNE    R13, DX                    \
+	CMPQ       AX, (DX)                   \
+	CMOVQNE    R14, DX                    \
+	PREFETCHT0 (DX)                       \
 	MOVQ       DX, slot(CX)
 
 // func chase(p *probe, hashes *uint64, n int, next *search, m int, now *search) int
@@ -61,15 +49,15 @@ TEXT ·chase(SB), NOSPLIT, $8-56
 	MOVQ    n+16(FP), R12
 	MOVQ    next+24(FP), DI
 	MOVQ    now+40(FP), CX
-	MOVQ    groups(R15), R8
-	MOVQ    lendable(R15), R9
-	MOVQ    mix(R15), R10
-	MOVQ    entrances(R15), R11
+	MOVQ    probe_groups(R15), R8
+	MOVQ    probe_lendable(R15), R9
+	MOVQ    probe_mix(R15), R10
+	MOVQ    probe_entrances(R15), R11
 	MOVQ    m+32(FP), AX
 	CMPQ    R12, AX
 	CMOVQGT AX, R12
 	MOVQ    R12, both-8(SP)
-	MOVQ    slotBytes(R15), R12
+	MOVQ    probe_slotBytes(R15), R12
 	XORQ    BX, BX
 	JMP     nextBoth
 
@@ -114,7 +102,7 @@ TEXT ·settle(SB), NOSPLIT, $0-56
 	MOVQ keys+24(FP), SI
 	MOVQ keyAt+32(FP), R11
 	MOVQ f+40(FP), R8
-	MOVQ slotBytes(R15), R10
+	MOVQ probe_slotBytes(R15), R10
 	XORQ R15, R15
 	XORQ BX, BX
 	XORQ R9, R9
@@ -129,15 +117,15 @@ loop:
 	MOVQ       DX, slot(DI)
 	MOVQ       (SI)(BX*8), R13
 	LEAQ       (DX)(R10*2), R12
-	LEAQ       8(DX), R14        // the row
-	MOVB       BX, 512(R8)(R9*1) // missed, unless the next one is
+	LEAQ       8(DX), R14                    // the row
+	MOVB       BX, findings_missed(R8)(R9*1) // unless the next one is
 	XORQ       (DX), AX
 	XORQ       (DX)(R11*1), R13
 	ORQ        R13, AX
 	CMOVQEQ    DX, R12
 	CMOVQNE    R15, R14
 	PREFETCHT0 (R12)
-	MOVQ       R14, (R8)(BX*8)   // rows
+	MOVQ       R14, findings_rows(R8)(BX*8)
 	NEGQ       AX
 	ADCQ       $0, R9
 	INCQ       BX

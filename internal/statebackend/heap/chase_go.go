@@ -23,9 +23,6 @@ func chase(p *probe, hashes *uint64, n int, next *search, m int, now *search) in
 		next.slots[i&groupMask] = uintptr(unsafe.Pointer(e.slots)) + uintptr(home&p.homeMask)*p.slotBytes
 		next.wants[i&groupMask] = uintptr(tag | p.lendable)
 	}
-	if n > 0 {
-		prefetch(&next.slots, n)
-	}
 	if m == 0 {
 		return n
 	}

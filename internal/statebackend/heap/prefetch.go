@@ -4,7 +4,7 @@ package heap
 
 const (
 	// PrefetchGroup is how many rows are looked up together: enough to hide memory, few enough to stay in the cache.
-	PrefetchGroup = 64
+	PrefetchGroup = 128
 	groupMask     = PrefetchGroup - 1
 	// Tables below prefetchBytesMin are in the cache anyway.
 	prefetchBytesMin = 256 << 10

@@ -51,68 +51,79 @@ func (a *lookahead) forget() {
 //			}
 func (t *Table[K, S]) Resolve(hashes []uint64, at int, keys []K) *[PrefetchGroup]*S {
 	a := &t.ahead
-	p := t.probe()
 	group := hashes[at:min(at+PrefetchGroup, len(hashes))]
 	now := &a.searches[a.turn]
 	if at == 0 || a.at != at || a.count != len(group) {
-		t.chase(&p, group, now, 0, nil)
+		t.begin(group, now)
 	}
 	a.turn ^= 1
 	a.at = at + len(group)
-	next := hashes[a.at:min(a.at+PrefetchGroup, len(hashes))]
+	next, ahead := hashes[a.at:min(a.at+PrefetchGroup, len(hashes))], &a.searches[a.turn]
 	a.count = len(next)
 	if t.ttl != nil { // it is for Row to say whether a row lives
-		t.chase(&p, next, &a.searches[a.turn], 0, nil)
+		t.begin(next, ahead)
 		return (*[PrefetchGroup]*S)(unsafe.Pointer(&a.found.rows))
 	}
 	a.lent = true
-	t.chase(&p, next, &a.searches[a.turn], len(group), now)
-	t.conclude(&p, now, keys[:len(group)])
+	t.chase(next, ahead, len(group), now)
+	missed := t.match(now, keys[:len(group)])
+	t.ask(ahead, len(next))
+	if missed <= walkMax {
+		t.walk(now, keys, missed)
+	}
 	return (*[PrefetchGroup]*S)(unsafe.Pointer(&a.found.rows))
 }
 
 // prefetches reports whether slots are likely to lie outside the cache.
 func (t *Table[K, S]) prefetches() bool { return canPrefetch && t.slotBytes >= t.config.prefetchMin }
 
-func (t *Table[K, S]) probe() probe {
-	size := unsafe.Sizeof(slot[K, S]{})
-	return probe{
-		groups: t.groups, first: t.first, mix: t.mix,
-		entrances: unsafe.Pointer(unsafe.SliceData(t.entrances)), count: uint64(len(t.entrances)),
-		slotBytes: size, homeMask: homeMask(size), lendable: t.lendable,
-	}
+// begin begins the search for the rows of hashes.
+func (t *Table[K, S]) begin(hashes []uint64, s *search) {
+	t.chase(hashes, s, 0, nil)
+	t.ask(s, len(hashes))
 }
 
-// chase begins the search for the rows of hashes, and goes on with that for the m rows of now. Of slots that are larger than
-// a line, that of the key is asked for, too.
-func (t *Table[K, S]) chase(p *probe, hashes []uint64, next *search, m int, now *search) {
-	if n := p.chase(unsafe.SliceData(hashes), len(hashes), next, m, now); n < len(hashes) {
-		group, _ := bits.Mul64(hashes[n], t.groups)
+// chase finds the homes of hashes, and goes on with the search for the m rows of now.
+func (t *Table[K, S]) chase(hashes []uint64, next *search, m int, now *search) {
+	if n := t.probe.chase(unsafe.SliceData(hashes), len(hashes), next, m, now); n < len(hashes) {
+		group, _ := bits.Mul64(hashes[n], t.probe.groups)
 		panic(fmt.Sprintf("state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups))
 	}
-	if slotBytes[K, S]() > lineBytes && t.prefetches() {
+}
+
+// ask has the n homes of s on their way, and their keys, where slots are larger than a line. It is a loop of its own, as a
+// request goes ahead of what follows by some hundred instructions at most, and is not done before its page is found; and it
+// stands where the most follows that needs nothing of it: the walk, and the user's function for a group.
+func (t *Table[K, S]) ask(s *search, n int) {
+	if !t.prefetches() {
+		return
+	}
+	prefetch(&s.slots, n)
+	if slotBytes[K, S]() > lineBytes {
 		var keys addresses
-		for i := range hashes {
-			keys[i&groupMask] = next.slots[i&groupMask] + unsafe.Offsetof(slot[K, S]{}.key)
+		for i := range n {
+			keys[i&groupMask] = s.slots[i&groupMask] + unsafe.Offsetof(slot[K, S]{}.key)
 		}
-		prefetch(&keys, len(hashes))
+		prefetch(&keys, n)
 	}
 }
 
-// conclude ends the search for the rows of keys: it notes them, or nil.
-func (t *Table[K, S]) conclude(p *probe, s *search, keys []K) {
+// match notes the rows of keys, or nil, and returns how many are missed.
+func (t *Table[K, S]) match(s *search, keys []K) int {
 	f := &t.ahead.found
-	var missed int
 	if t.wordKeys {
-		missed = p.settle(s, len(keys), unsafe.Pointer(unsafe.SliceData(keys)), unsafe.Offsetof(slot[K, S]{}.key), f)
-	} else { // meta words are compared again, in the place of keys
-		missed = p.settle(s, len(keys), unsafe.Pointer(&s.wants), unsafe.Offsetof(slot[K, S]{}.meta), f)
-		t.compare(s, keys)
+		return t.probe.settle(s, len(keys), unsafe.Pointer(unsafe.SliceData(keys)), unsafe.Offsetof(slot[K, S]{}.key), f)
 	}
-	if missed > walkMax {
-		return
-	}
-	p.walk(s, f, missed)
+	// Meta words are compared again, in the place of keys.
+	missed := t.probe.settle(s, len(keys), unsafe.Pointer(&s.wants), unsafe.Offsetof(slot[K, S]{}.meta), f)
+	t.compare(s, keys)
+	return missed
+}
+
+// walk ends the search for the first of keys that are missed.
+func (t *Table[K, S]) walk(s *search, keys []K, missed int) {
+	f := &t.ahead.found
+	t.probe.walk(s, f, missed)
 	rows := (*[PrefetchGroup]unsafe.Pointer)(unsafe.Pointer(&f.rows))
 	for _, i := range f.missed[:missed] {
 		row := rows[i&groupMask]
@@ -150,12 +161,11 @@ func (t *Table[K, S]) Prefetch(hashes []uint64, at int) {
 		return
 	}
 	t.ahead.count = 0
-	p := t.probe()
 	if at == 0 {
-		t.chase(&p, hashes[:min(PrefetchGroup, len(hashes))], &t.ahead.searches[0], 0, nil)
+		t.begin(hashes[:min(PrefetchGroup, len(hashes))], &t.ahead.searches[0])
 	}
 	if next := at + PrefetchGroup; next < len(hashes) {
-		t.chase(&p, hashes[next:min(next+PrefetchGroup, len(hashes))], &t.ahead.searches[0], 0, nil)
+		t.begin(hashes[next:min(next+PrefetchGroup, len(hashes))], &t.ahead.searches[0])
 	}
 }
 

@@ -347,7 +347,7 @@ func (t *Table[K, S]) flush(w statebackend.Writer, sg *segment[K, S]) (empty boo
 		t.snap.heldBytes -= int64(len(b.encoded))
 		t.snap.bytes += int64(len(b.encoded))
 		err := w.Write(statebackend.Block{
-			State: t.config.Name, Kind: part.kind, KeyGroup: sg.index + int(t.first), Rows: b.encodedRows, Data: b.encoded,
+			State: t.config.Name, Kind: part.kind, KeyGroup: sg.index + int(t.probe.first), Rows: b.encodedRows, Data: b.encoded,
 		})
 		*part.b = nil
 		t.recycle(b)

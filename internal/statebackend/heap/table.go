@@ -93,9 +93,7 @@ type Entry[K comparable, S any] struct {
 // goroutine. The hash of a key is given with each call, and must be that of internal/keys.
 type Table[K comparable, S any] struct {
 	config Config
-	groups uint64
-	first  uint64
-	mix    uint64
+	probe  probe
 	// segs has one segment for each key group of the range, entrances what a look-up needs of each.
 	segs      []segment[K, S]
 	entrances []entrance[K, S]
@@ -104,11 +102,9 @@ type Table[K comparable, S any] struct {
 	vacant []slot[K, S]
 
 	// epoch is that of writes that come now. It is at least 1: 0 is older than any write since the renumbering.
-	// lendable is the low part of the meta word of rows that can be lent as they are: those written in this epoch, or
-	// none, by a value that no slot has, where rows expire.
-	epoch, lendable uint64
-	snap            snapshot
-	chain           chain
+	epoch uint64
+	snap  snapshot
+	chain chain
 
 	codec  *codec.Codec[Entry[K, S]]
 	times  *codec.Codec[int64]
@@ -165,9 +161,6 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 	}
 	t := &Table[K, S]{
 		config:    c,
-		groups:    uint64(c.MaxParallelism),
-		first:     uint64(max(0, c.Groups.First)),
-		mix:       remix(c.Seed),
 		segs:      make([]segment[K, S], c.Groups.Len()),
 		entrances: make([]entrance[K, S], c.Groups.Len()),
 		vacant:    make([]slot[K, S], lookedAt),
@@ -187,6 +180,12 @@ func newTable[K comparable, S any](c Config, hash func(k *K) (h, salt uint64)) (
 		t.segs[i].index = i
 		t.entrances[i].slots = &t.vacant[0]
 	}
+	size := unsafe.Sizeof(slot[K, S]{})
+	t.probe = probe{
+		groups: uint64(c.MaxParallelism), first: uint64(max(0, c.Groups.First)), mix: remix(c.Seed),
+		entrances: unsafe.Pointer(unsafe.SliceData(t.entrances)), count: uint64(len(t.entrances)),
+		slotBytes: size, homeMask: homeMask(size),
+	}
 	t.setEpoch(1)
 	return t, nil
 }
@@ -202,10 +201,10 @@ func remix(seed uint64) uint64 {
 // Row lends the row of a key for writing, adding a zero one where there is none. It is valid until the next call of the
 // table. Every access counts as a write.
 func (t *Table[K, S]) Row(h uint64, k *K) (row *S, isNew bool) {
-	group, rest := bits.Mul64(h, t.groups)
-	e := &t.entrances[group-t.first]
-	tag := rest * t.mix & tagMask
-	want := tag | t.lendable
+	group, rest := bits.Mul64(h, t.probe.groups)
+	e := &t.entrances[group-t.probe.first]
+	tag := rest * t.probe.mix & tagMask
+	want := tag | t.probe.lendable
 	s := e.at(tag)
 	s = s.skip(neighbor(s.meta, want, unsafe.Sizeof(*s)))
 	for s.meta != want || s.key != *k {
@@ -293,20 +292,20 @@ func slotBytes[K comparable, S any]() int64 { return int64(unsafe.Sizeof(slot[K,
 
 func (t *Table[K, S]) setEpoch(epoch uint64) {
 	t.ahead.forget()
-	t.epoch, t.lendable = epoch, liveBit|epoch
+	t.epoch, t.probe.lendable = epoch, liveBit|epoch
 	if t.ttl != nil {
-		t.lendable = liveBit | deadBit
+		t.probe.lendable = liveBit | deadBit
 	}
 }
 
 // place finds the segment of a hash, and the tag that stands for the hash inside. Tags are multiples of 1<<24, and slots
 // are in the order of tags as far as probing leaves them there.
 func (t *Table[K, S]) place(h, salt uint64) (*segment[K, S], uint64) {
-	group, rest := bits.Mul64(h, t.groups)
+	group, rest := bits.Mul64(h, t.probe.groups)
 	if invariants.Enabled && !t.config.Groups.Contains(int(group)) {
 		invariants.Check(false, "state %s: key group %d is not in %v", t.config.Name, group, t.config.Groups)
 	}
-	return &t.segs[group-t.first], (rest ^ salt) * t.mix & tagMask
+	return &t.segs[group-t.probe.first], (rest ^ salt) * t.probe.mix & tagMask
 }
 
 // put returns the slot of a key after making it one that is written in this epoch.
