@@ -32,13 +32,15 @@ type findings struct {
 	missed [PrefetchGroup]uint8
 }
 
+const _ uint8 = groupMask // fits into missed
+
 // stateAt is where the state of a slot is: behind the meta word, as nothing is aligned to more than that.
 const stateAt = unsafe.Sizeof(slot[uint64, uint64]{}.meta)
 
 // chase is the first round for the n hashes of next, and the second one for the m rows of now; each may be none. The first
-// notes homes and meta words, which are asked for later. It stops at a hash of another key group, and chase returns how many it
-// has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that; it asks for
-// what it moves to.
+// notes homes, for which ask asks later, and meta words. It stops at a hash of another key group, and chase returns how
+// many it has found. The second moves on to the slot behind a home that doesn't have the row, or to the one behind that;
+// it asks for what it moves to.
 func (p *probe) chase(hashes *uint64, n int, next *search, m int, now *search) int {
 	return chase(p, hashes, n, next, m, now)
 }

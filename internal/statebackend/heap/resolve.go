@@ -91,9 +91,10 @@ func (t *Table[K, S]) chase(hashes []uint64, next *search, m int, now *search) {
 	}
 }
 
-// ask has the n homes of s on their way, and their keys, where slots are larger than a line. It is a loop of its own, as a
-// request goes ahead of what follows by some hundred instructions at most, and is not done before its page is found; and it
-// stands where the most follows that needs nothing of it: the walk, and the user's function for a group.
+// ask has the n homes of s on their way, and their keys, where slots are larger than a line. It is a loop of its own: a
+// request is not done before its page is found, and a processor works ahead of it by a few hundred instructions at most,
+// which are to be requests, too. It stands where the most follows that needs nothing of it: the walk, and the user's
+// function for a group.
 func (t *Table[K, S]) ask(s *search, n int) {
 	if !t.prefetches() {
 		return
